@@ -1,0 +1,1 @@
+"""Audio-caption corpora under one schema: sources, builder, cards."""

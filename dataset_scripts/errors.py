@@ -1,0 +1,144 @@
+"""Every exception that this project raises on purpose.
+
+    UnifiedAudioCapsError
+    |-- UnknownNameError(LookupError)              no dataset, metric, benchmark or encoder of that name
+    |-- FetchError(OSError)                        a file could not be obtained
+    |-- RecordError(ValueError)                    an upstream file holds something that its format forbids
+    |-- InputError(ValueError)                     what the user handed in is wrong; lists every problem found
+    |-- MissingRequirementError(ImportError)       a package, program or model is not installed
+    `-- StateError(RuntimeError)                   a submission is not in the state that the step needs
+
+A message says what came, what was expected and what to do, in that order.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SHOWN_PROBLEMS = 20
+SHOWN_CHARACTERS = 80
+
+
+def shorten(value: object, limit: int = SHOWN_CHARACTERS) -> str:
+    """Returns `repr(value)`, cut to `limit` characters so that one bad cell cannot fill the screen."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class UnifiedAudioCapsError(Exception):
+    """Base of all errors of this project: the command line shows its text and no traceback."""
+
+
+class UnknownNameError(UnifiedAudioCapsError, LookupError):
+    """A name that no dataset, metric, benchmark or encoder carries."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], how_to_list: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        close = difflib.get_close_matches(name, self.known, n=3, cutoff=0.5)
+        text = f"no {kind} is called {shorten(name)}."
+        if close:
+            text += f" Did you mean {' or '.join(close)}?"
+        text += f" Known: {', '.join(self.known) or 'none'}."
+        if how_to_list:
+            text += f" `{how_to_list}` lists them."
+        super().__init__(text)
+
+
+class FetchError(UnifiedAudioCapsError, OSError):
+    """An upstream file could not be obtained."""
+
+
+class RecordError(UnifiedAudioCapsError, ValueError):
+    """An upstream file holds something that its format forbids.
+
+    Args:
+        source: name of the dataset whose module read the file.
+        file: the file as the user knows it.
+        line: 1-based line (or record number where the format has no lines), None for the file as a whole.
+        field: the column or key concerned.
+        value: what stood there; shown cut.
+        expected: what should have stood there, and what to do.
+    """
+
+    def __init__(
+        self, source: str, file: str, *, expected: str, line: int | None = None, field: str | None = None, value: object = None
+    ) -> None:
+        self.source, self.file, self.line, self.field, self.value, self.expected = source, file, line, field, value, expected
+        where = f"{file}, line {line}" if line is not None else file
+        what = f" field {field!r}" if field else ""
+        came = f" is {shorten(value)};" if value is not None else ":"
+        super().__init__(f"{source}: {where}:{what}{came} {expected}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a file that a user handed in.
+
+    Attributes:
+        code: stable identifier such as `E_DUP_ID`; the same on every surface.
+        message: what came and what was expected.
+        line: 1-based line in the file, None when the problem is not on a line (a missing id).
+        id: the clip's id where it is known.
+        hint: what to do.
+        column: the field concerned.
+    """
+
+    code: str
+    message: str
+    line: int | None = None
+    id: str | None = None
+    hint: str = ""
+    column: str | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        return f"{where}{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class InputError(UnifiedAudioCapsError, ValueError):
+    """What the user handed in is wrong.
+
+    Args:
+        headline: one sentence that names the file or argument.
+        problems: everything that was found; the message shows the first 20.
+        total: how many problems there are when `problems` was cut, None when it is complete.
+    """
+
+    def __init__(self, headline: str, problems: Sequence[Problem] = (), total: int | None = None) -> None:
+        self.headline, self.problems = headline, tuple(problems)
+        self.total = len(self.problems) if total is None else total
+        lines = [headline, *(f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS])]
+        hidden = self.total - min(len(self.problems), SHOWN_PROBLEMS)
+        if hidden > 0:
+            lines.append(f"  … and {hidden:,} more")
+        super().__init__("\n".join(lines))
+
+
+class MissingRequirementError(UnifiedAudioCapsError, ImportError):
+    """A package, program or model is not installed.
+
+    Args:
+        what: the thing that is missing.
+        why: what needs it.
+        install: the exact command or step that provides it.
+    """
+
+    def __init__(self, what: str, why: str, install: str) -> None:
+        self.what, self.why, self.install = what, why, install
+        super().__init__(f"{what} is not available. {why} To get it: {install}")
+
+
+class StateError(UnifiedAudioCapsError, RuntimeError):
+    """A submission is not in the state that the requested step needs.
+
+    Args:
+        submission_id: which submission.
+        state: the state it is in now.
+        transition: what was asked for.
+    """
+
+    def __init__(self, submission_id: str, state: str, transition: str) -> None:
+        self.submission_id, self.state, self.transition = submission_id, state, transition
+        super().__init__(f"submission {submission_id} is {state}; {transition} is not possible from there.")

@@ -1,0 +1,70 @@
+"""Defaults that a user may set once: `UAC_*` environment variables, read here and nowhere else.
+
+Arguments of a function or command come first, these settings second; there is no third place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every default that can be changed from outside.
+
+    Attributes:
+        home: root of all caches and of the default database (`UAC_HOME`).
+        data: folder that `uac build` writes and benchmarks read (`UAC_DATA`).
+        db: database URL of the hub (`UAC_DB`); empty means a SQLite file under `home`.
+        encoder: text encoder of the embedding metrics (`UAC_ENCODER`): `minilm`, a Hub name or a local path.
+        device: `auto`, `cpu` or `cuda` (`UAC_DEVICE`).
+        lease_s: seconds a worker may be silent before its job is given to another one (`UAC_LEASE_S`).
+        heartbeat_s: seconds between two renewals of a lease (`UAC_HEARTBEAT_S`).
+        max_attempts: scoring errors after which a submission is failed (`UAC_MAX_ATTEMPTS`).
+    """
+
+    home: Path = Path("~/.cache/unified-audiocaps")
+    data: Path = Path("unified-audiocaps")
+    db: str = ""
+    encoder: str = "minilm"
+    device: str = "auto"
+    lease_s: float = 20.0
+    heartbeat_s: float = 5.0
+    max_attempts: int = 3
+
+    @property
+    def db_url(self) -> str:
+        """The database URL in use; a SQLite file under `home` unless one was set."""
+        return self.db or f"sqlite:///{self.home / 'hub.db'}"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Returns the settings of this process.
+
+        Args:
+            environment: variables to read instead of the process's own.
+
+        Raises:
+            InputError: a variable does not have the type of its setting.
+
+        >>> Settings.from_environment({"UAC_LEASE_S": "3"}).lease_s
+        3.0
+        """
+        variables = os.environ if environment is None else environment
+        values: dict[str, object] = {}
+        for field in fields(cls):
+            raw = variables.get(f"UAC_{field.name.upper()}")
+            if not raw:
+                continue
+            kind = type(field.default)
+            try:
+                values[field.name] = Path(raw) if isinstance(field.default, Path) else kind(raw)
+            except ValueError:
+                raise InputError(f"UAC_{field.name.upper()} is {raw!r}; expected {kind.__name__}.") from None
+        settings = cls(**values)  # type: ignore[arg-type] # every value was converted to its field's own type above
+        return cls(**{**{f.name: getattr(settings, f.name) for f in fields(cls)}, "home": settings.home.expanduser()})

@@ -1,0 +1,1 @@
+"""One module per dataset; the module's name is the name of its config."""

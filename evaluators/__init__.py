@@ -1,0 +1,1 @@
+"""Caption metrics, exact against the published tools; every number carries a signature."""

@@ -1,0 +1,1 @@
+"""Benchmarks, submissions, the job queue and the ranking behind the hub."""

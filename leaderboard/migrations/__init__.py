@@ -1,0 +1,1 @@
+"""Alembic steps of the hub's database."""
