@@ -1,0 +1,56 @@
+"""Shared fixtures: offline by default, no home directory, real upstream files where they are at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Set before anything imports huggingface_hub or torch: tests know no network but loopback.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI", "").lower() == "true"
+
+
+def unavailable(reason: str) -> None:
+    """Skips on a person's machine; fails where everything was promised to be there."""
+    if IN_CI:
+        pytest.fail(f"{reason} (CI runs every test)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_dir() -> Path:
+    """The folder of real upstream files."""
+    folder = Path(os.environ.get("UAC_REAL_DIR") or ROOT.parent / "shared" / "real")
+    if not (folder / "MANIFEST.json").is_file():
+        unavailable(f"no real upstream files at {folder}; set UAC_REAL_DIR to the folder that holds MANIFEST.json")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def golden_dir(real_dir: Path) -> Path:
+    """Reference outputs of the published tools, beside the real files."""
+    folder = real_dir.parent / "golden"
+    if not folder.is_dir():
+        unavailable(f"no reference outputs at {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or writes the user's caches."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("UAC_HOME", str(home / "uac"))
+    monkeypatch.setenv("HF_HOME", str(home / "hf"))
+    for name in ("UAC_DB", "UAC_DATA", "UAC_ENCODER", "UAC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    return home
