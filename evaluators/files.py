@@ -1,0 +1,305 @@
+"""The one reader of predictions and references files.
+
+A predictions file is jsonl (`{"id": ..., "caption": ...}`) or csv with those two columns, a references file is jsonl
+(`{"id": ..., "references": [...]}`); both may end in `.gz`. Text is UTF-8, a byte order mark is accepted, extra keys and
+columns are ignored, blank lines too. A jsonl line ends at `\\n` only: U+2028, `\\x0b`, `\\x85` and a lone `\\r` are content.
+What is wrong with a line is a `Problem` with its 1-based line; what is wrong with the whole file raises `InputError`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar, cast
+
+from ..dataset_scripts.errors import InputError, Problem, shorten
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+FORMATS = (".jsonl", ".csv")
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """One well-formed line of a predictions file.
+
+    Attributes:
+        line: 1-based physical line on which the record starts.
+        id: the clip's id, not empty.
+        caption: the text as it stands in the file; may be empty.
+    """
+
+    line: int
+    id: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class ReferencesRow:
+    """One well-formed line of a references file; `references` holds at least one text."""
+
+    line: int
+    id: str
+    references: tuple[str, ...]
+
+
+def scan_predictions(path: Path) -> Iterator[PredictionRow | Problem]:
+    """Yields every line of a predictions file in file order, as a row or as the problem that it has.
+
+    Duplicate ids are not looked for here: that takes memory, and this is one streaming pass.
+
+    Raises:
+        InputError: the file cannot be read at all (missing, a folder, a Git LFS pointer, a truncated gzip, a csv
+            whose quotes do not close, an ending other than .jsonl or .csv). At the call, or where the damage begins.
+    """
+    if _file_format(path, FORMATS) == ".jsonl":
+        return _scan_jsonl(path, _prediction_row)
+    return _scan_csv(path)
+
+
+def scan_references(path: Path) -> Iterator[ReferencesRow | Problem]:
+    """Yields every line of a references file (jsonl) in file order, as a row or as the problem that it has."""
+    _file_format(path, FORMATS[:1])
+    return _scan_jsonl(path, _references_row)
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """Returns caption by id, in the order of the file.
+
+    Raises:
+        InputError: the file is unreadable, holds no row, or has problems; all of them are listed, duplicate ids too.
+    """
+    return {row.id: row.caption for row in _rows_without_problems(path, scan_predictions(path), "predictions")}
+
+
+def read_references(path: Path) -> dict[str, tuple[str, ...]]:
+    """Returns references by id, in the order of the file.
+
+    Raises:
+        InputError: as for `read_predictions`; a string where the list should be is an error, never split up.
+    """
+    return {row.id: row.references for row in _rows_without_problems(path, scan_references(path), "references")}
+
+
+AnyRow = TypeVar("AnyRow", PredictionRow, ReferencesRow)
+
+
+def _rows_without_problems(path: Path, scan: Iterator[AnyRow | Problem], kind: str) -> list[AnyRow]:
+    rows: list[AnyRow] = []
+    problems: list[Problem] = []
+    line_of: dict[str, int] = {}
+    for found in scan:
+        if isinstance(found, Problem):
+            problems.append(found)
+            continue
+        first_line = line_of.setdefault(found.id, found.line)
+        if first_line != found.line:
+            problems.append(duplicate_id(found.id, first_line, found.line))
+        rows.append(found)
+    if problems:
+        raise InputError(f"{path}: {len(problems):,} {'problem' if len(problems) == 1 else 'problems'} in this file.", problems)
+    if not rows:
+        raise InputError(f"{path} holds no {kind}.")
+    return rows
+
+
+def duplicate_id(id_: str, first_line: int, line: int) -> Problem:
+    """Returns the problem of an id that came before; it names both lines."""
+    return Problem(
+        "E_DUP_ID",
+        f"id {shorten(id_)} came already on line {first_line}",
+        line=line,
+        id=id_,
+        column="id",
+        hint="every clip has exactly one line",
+    )
+
+
+def _file_format(path: Path, accepted: tuple[str, ...]) -> str:
+    """Returns `.jsonl` or `.csv`; raises `InputError` when this is no file that can be read."""
+    suffixes = path.suffixes
+    ending = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else path.suffix
+    if ending not in accepted:
+        wanted = " or ".join(f"{ending} or {ending}.gz" for ending in accepted)
+        raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}; expected {wanted}.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected a file.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path.")
+    try:
+        with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise InputError(f"{path} is a Git LFS pointer, not the file itself; run `git lfs pull` where it came from.")
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}.") from None
+    return ending
+
+
+def _byte_lines(path: Path) -> Iterator[bytes]:
+    """Yields the lines of a plain or gzip file, cut after `\\n` only, without the byte order mark."""
+    open_ = gzip.open if path.suffix == ".gz" else open
+    try:
+        with cast("IO[bytes]", open_(path, "rb")) as file:
+            for number, line in enumerate(file, start=1):
+                yield line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+    except EOFError:
+        raise InputError(f"{path} is a truncated gzip file; copy it again.") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path} is not a sound gzip file ({error}); copy it again.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+class _LineError(Exception):
+    """What is wrong with the line at hand; becomes a `Problem` once the line number is known."""
+
+    def __init__(self, code: str, message: str, *, id_: str | None = None, column: str | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.id, self.column, self.hint = code, message, id_, column, hint
+
+    def at(self, line: int) -> Problem:
+        return Problem(self.code, self.message, line=line, id=self.id, column=self.column, hint=self.hint)
+
+
+def _scan_jsonl(path: Path, parse: Callable[[int, Mapping[str, object]], Row]) -> Iterator[Row | Problem]:
+    for line, raw in enumerate(_byte_lines(path), start=1):
+        if not raw.strip():
+            continue
+        try:
+            yield parse(line, _json_object(raw))
+        except _LineError as error:
+            yield error.at(line)
+
+
+def _json_object(raw: bytes) -> Mapping[str, object]:
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object_without_repeats)
+    except UnicodeDecodeError as error:
+        raise _LineError(
+            "E_UTF8", f"byte {error.start + 1} of the line is not UTF-8 ({raw[error.start]:#04x})", hint="save the file as UTF-8"
+        ) from None
+    except ValueError as error:
+        raise _LineError("E_JSON", f"not valid JSON: {error}", hint="one JSON object per line") from None
+    except RecursionError:
+        raise _LineError("E_JSON", "not valid JSON: nested too deeply", hint="one JSON object per line") from None
+    if not isinstance(value, dict):
+        raise _LineError("E_TYPE", f"the line is {_kind(value)}; expected an object", hint="one JSON object per line")
+    return value
+
+
+def _object_without_repeats(items: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(items)
+    if len(found) < len(items):
+        names = [name for name, _ in items]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise _LineError("E_JSON", f"the key {shorten(repeated)} stands twice in one object", column=repeated)
+    return found
+
+
+def _prediction_row(line: int, item: Mapping[str, object]) -> PredictionRow:
+    id_ = _id_of(item)
+    return PredictionRow(line, id_, _text(_required(item, "caption", id_), "caption", id_))
+
+
+def _references_row(line: int, item: Mapping[str, object]) -> ReferencesRow:
+    id_ = _id_of(item)
+    found = _required(item, "references", id_)
+    if not isinstance(found, list) or not found:
+        came = "an empty list" if found == [] else _kind(found)
+        raise _LineError(
+            "E_TYPE", f"references is {came}; expected a list of at least one text", id_=id_, column="references", hint="even for one reference"
+        )
+    return ReferencesRow(line, id_, tuple(_text(text, "references", id_) for text in found))
+
+
+def _id_of(item: Mapping[str, object]) -> str:
+    id_ = _text(_required(item, "id"), "id")
+    if not id_:
+        raise _LineError("E_TYPE", "id is empty; expected the clip's id", column="id")
+    return id_
+
+
+def _required(item: Mapping[str, object], key: str, id_: str | None = None) -> object:
+    if key not in item:
+        names = ", ".join(shorten(name) for name in list(item)[:10]) or "no key"
+        raise _LineError("E_COLUMN", f"{key!r} is missing; found {names}", id_=id_, column=key)
+    return item[key]
+
+
+def _text(value: object, column: str, id_: str | None = None) -> str:
+    """Returns `value` if it is text that every later step can carry: a string, no NUL, no half of a surrogate pair."""
+    if not isinstance(value, str):
+        hint = "write it in quotes" if isinstance(value, int | float) else ""
+        raise _LineError("E_TYPE", f"{column} is {_kind(value)}; expected text", id_=id_, column=column, hint=hint)
+    if "\0" in value:
+        raise _LineError("E_TYPE", f"{column} holds a NUL character: {shorten(value)}", id_=id_, column=column)
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise _LineError("E_TYPE", f"{column} holds half of a surrogate pair: {shorten(value)}", id_=id_, column=column)
+    return value
+
+
+def _kind(value: object) -> str:
+    """Returns the JSON word for a value, with the value where it is short."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {value!r}"
+    return {dict: "an object", list: "a list", str: f"the text {shorten(value, 40)}"}[type(value)]
+
+
+def _scan_csv(path: Path) -> Iterator[PredictionRow | Problem]:
+    # surrogateescape carries invalid bytes through the csv parser, so that they can be reported with their record
+    lines = (raw.decode("utf-8", errors="surrogateescape") for raw in _byte_lines(path))
+    reader = csv.reader(lines, strict=True)
+    header: list[str] | None = None
+    start = 1
+    try:
+        for fields in reader:
+            line, start = start, reader.line_num + 1
+            if not fields:
+                continue
+            if header is None:
+                header = fields
+                problems = list(_header_problems(header, line))
+                yield from problems
+                if problems:
+                    return
+                continue
+            try:
+                yield _csv_row(line, header, fields)
+            except _LineError as error:
+                yield error.at(line)
+    except csv.Error as error:
+        # nothing after broken quoting can be trusted: where a record ends is unknown
+        yield Problem("E_CSV", f"not valid csv: {error}", line=start, hint="the rest of the file was not read; check the quotes")
+
+
+def _header_problems(header: list[str], line: int) -> Iterable[Problem]:
+    for name in ("id", "caption"):
+        if header.count(name) != 1:
+            came = "missing" if name not in header else f"there {header.count(name)} times"
+            names = ", ".join(shorten(column) for column in header[:10])
+            yield Problem(
+                "E_COLUMN", f"the column {name!r} is {came}; found {names}", line=line, column=name, hint="the first line names the columns"
+            )
+
+
+def _csv_row(line: int, header: list[str], fields: list[str]) -> PredictionRow:
+    if any("\udc80" <= character <= "\udcff" for field in fields if not field.isascii() for character in field):
+        raise _LineError("E_UTF8", "the record holds bytes that are not UTF-8", hint="save the file as UTF-8")
+    if len(fields) != len(header):
+        raise _LineError(
+            "E_COLUMN",
+            f"the record has {len(fields)} fields, the header has {len(header)}",
+            hint="put captions that hold commas or quotes in double quotes",
+        )
+    return _prediction_row(line, dict(zip(header, fields, strict=True)))

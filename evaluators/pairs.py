@@ -1,0 +1,121 @@
+"""Predictions joined to references: the only input that caption metrics accept.
+
+Every check of the input as a whole lives here, so that what cannot be scored cannot reach a metric: all three columns have
+one length, every item has a candidate and at least one reference that is not empty. A candidate may be empty: each metric
+defines what it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..dataset_scripts.errors import InputError, Problem, shorten
+
+
+@dataclass(frozen=True)
+class CaptionPairs:
+    """Candidates beside their references, one entry per item.
+
+    Attributes:
+        ids: the items' ids, unique.
+        candidates: one text per item.
+        references: at least one text per item; the counts may differ.
+
+    Raises:
+        InputError: the columns differ in length, are empty, or hold something that is not text.
+    """
+
+    ids: tuple[str, ...]
+    candidates: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        lengths = (len(self.ids), len(self.candidates), len(self.references))
+        if len(set(lengths)) != 1:
+            raise InputError(f"{lengths[0]:,} ids, {lengths[1]:,} candidates and {lengths[2]:,} lists of references; expected one of each per item.")
+        if not self.ids:
+            raise InputError("there is nothing to score: no item was given.")
+        problems: list[Problem] = []
+        seen: set[str] = set()
+        for id_, candidate, references in zip(self.ids, self.candidates, self.references, strict=True):
+            if id_ in seen:
+                problems.append(Problem("E_DUP_ID", f"id {shorten(id_)} was given twice", id=id_))
+            seen.add(id_)
+            problems.extend(_problems(id_, candidate, references))
+        if problems:
+            raise InputError("these items cannot be scored.", problems)
+
+    @classmethod
+    def join(cls, predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> CaptionPairs:
+        """Returns the pairs in the order of `references`.
+
+        Args:
+            predictions: caption by id.
+            references: texts by id.
+
+        Raises:
+            InputError: an id stands on one side only (coverage must be complete), or an entry is not text.
+
+        >>> CaptionPairs.join({"b": "rain"}, {"b": ["it rains", "rain falls"]}).references
+        (('it rains', 'rain falls'),)
+        """
+        missing = [id_ for id_ in references if id_ not in predictions]
+        unknown = [id_ for id_ in predictions if id_ not in references]
+        problems = [
+            *(Problem("E_MISSING_ID", f"id {shorten(id_)} has references but no prediction", id=id_) for id_ in missing),
+            *(Problem("E_UNKNOWN_ID", f"id {shorten(id_)} has a prediction but no references", id=id_) for id_ in unknown),
+        ]
+        if problems:
+            raise InputError(
+                f"predictions and references do not cover the same ids: {len(missing):,} of {len(references):,} references have no "
+                f"prediction, {len(unknown):,} of {len(predictions):,} predictions have no references.",
+                problems,
+            )
+        # what is no list of texts is kept whole here, so that __post_init__ sees and rejects it
+        columns = tuple(tuple(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else texts for texts in references.values())
+        return cls(tuple(references), tuple(predictions[id_] for id_ in references), columns)  # type: ignore[arg-type] # checked there
+
+    @classmethod
+    def in_order(cls, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionPairs:
+        """Returns the pairs of two lists that are already aligned; the ids are "0", "1", ….
+
+        Raises:
+            InputError: the lists differ in length, or an entry is not text.
+        """
+        if len(candidates) != len(references):
+            raise InputError(f"{len(candidates):,} predictions and {len(references):,} lists of references; expected as many of one as of the other.")
+        ids = [str(index) for index in range(len(candidates))]
+        return cls.join(dict(zip(ids, candidates, strict=True)), dict(zip(ids, references, strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def n_empty_candidates(self) -> int:
+        """How many candidates hold nothing but white space."""
+        return sum(not candidate.strip() for candidate in self.candidates)
+
+    @cached_property
+    def reference_counts(self) -> str:
+        """References per item as signatures print it: `5`, or `1-5` where the items differ."""
+        counts = {len(texts) for texts in self.references}
+        return f"{min(counts)}-{max(counts)}" if len(counts) > 1 else str(min(counts))
+
+
+def _problems(id_: str, candidate: object, references: object) -> list[Problem]:
+    found: list[Problem] = []
+    if not isinstance(id_, str):
+        found.append(Problem("E_TYPE", f"id is {shorten(id_)}; expected text", column="id"))
+    if not isinstance(candidate, str):
+        found.append(Problem("E_TYPE", f"the prediction of {shorten(id_)} is {shorten(candidate)}; expected text", id=id_, column="caption"))
+    if isinstance(references, str) or not isinstance(references, tuple):
+        message = f"the references of {shorten(id_)} are {shorten(references)}; expected a list of texts"
+        found.append(Problem("E_TYPE", message, id=id_, column="references", hint="even for one reference"))
+    elif not all(isinstance(text, str) for text in references):
+        wrong = next(text for text in references if not isinstance(text, str))
+        found.append(Problem("E_TYPE", f"a reference of {shorten(id_)} is {shorten(wrong)}; expected text", id=id_, column="references"))
+    elif not any(text.strip() for text in references):
+        found.append(Problem("E_EMPTY", f"id {shorten(id_)} has no reference that holds any text", id=id_, column="references"))
+    return found

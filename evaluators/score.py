@@ -1,0 +1,101 @@
+"""The one way to score: `score(pairs, ["cider_d", "date"])` returns a result per metric, in the order asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..dataset_scripts.errors import InputError, shorten
+from ..dataset_scripts.settings import Settings
+from .metric import METRICS, Metric, MetricResult, Signature
+from .pairs import CaptionPairs
+from .workspace import Options, Workspace
+
+
+def score(
+    pairs: CaptionPairs,
+    metrics: Sequence[str],
+    *,
+    encoder: str | None = None,
+    subtask: str = "long",
+    device: str | None = None,
+    batch_tokens: int | None = None,
+) -> list[MetricResult]:
+    """Returns one result per metric; work that metrics share is done once.
+
+    Args:
+        pairs: candidates beside their references.
+        metrics: names, each at most once.
+        encoder: text encoder of the embedding metrics; the default is `Settings.encoder`.
+        subtask: selects DATE's delta: long, short, speech, music, sound, environment or qa.
+        device: `auto`, `cpu` or `cuda`; the default is `Settings.device`.
+        batch_tokens: tokens per forward of the encoder; None for the built-in budget.
+
+    Raises:
+        UnknownNameError: no metric, encoder or subtask is called so.
+        InputError: a metric is named twice or none is named, or a metric cannot score this input (one item for CIDEr-D).
+        MissingRequirementError: a metric needs something that is not installed.
+
+    >>> pairs = CaptionPairs.in_order(["rain is falling"], [["rain is falling", "it rains"]])
+    >>> [result.score for result in score(pairs, ["rouge_l"])]
+    [1.0]
+    """
+    if isinstance(metrics, str) or not metrics:
+        raise InputError(f"metrics is {shorten(metrics)}; expected a list of at least one name.")
+    repeated = sorted({name for name in metrics if list(metrics).count(name) > 1})
+    if repeated:
+        raise InputError(f"metrics named twice: {', '.join(repeated)}; name each one once.")
+    chosen = [METRICS.get(name)() for name in metrics]
+    settings = Settings.from_environment()
+    options = Options(encoder=encoder or settings.encoder, subtask=subtask, device=device or settings.device)
+    if batch_tokens is not None:
+        options = Options(options.encoder, options.subtask, options.device, batch_tokens)
+    work = Workspace(pairs, options)
+    return [_result(metric, pairs, work) for metric in chosen]
+
+
+def _result(metric: Metric, pairs: CaptionPairs, work: Workspace) -> MetricResult:
+    started = time.perf_counter()
+    stats = metric.item_stats(pairs, work)
+    corpus, items = metric.combine(stats), metric.values_per_item(stats)
+    notes = {"empty_candidates": pairs.n_empty_candidates, **metric.notes(stats, pairs, work)}
+    columns = [np.ascontiguousarray(column) for column in items.T]
+    recipe = {
+        "metric": metric.name,
+        "version": str(metric.version),
+        "refs": pairs.reference_counts,
+        **metric.parameters(pairs, work),
+    }
+    return MetricResult(
+        metric=metric.name,
+        score=float(corpus[0]),
+        n=len(pairs),
+        signature=Signature(recipe),
+        seconds=time.perf_counter() - started,
+        per_item=columns[0],
+        components={name: float(value) for name, value in zip(metric.components, corpus[1:], strict=True)},
+        item_components={metric.column(name): column for name, column in zip(metric.components, columns[1:], strict=True)},
+        notes={name: note for name, note in notes.items() if note != 0},
+    )
+
+
+def describe_metrics() -> list[dict[str, object]]:
+    """Returns the facts of every metric, sorted by name, ready for JSON."""
+    return [_description(METRICS.get(name)) for name in METRICS.names()]
+
+
+def _description(metric: type[Metric]) -> dict[str, object]:
+    return {
+        "name": metric.name,
+        "title": metric.title,
+        "version": metric.version,
+        "definition": metric.definition,
+        "direction": metric.direction,
+        "range": list(metric.value_range),
+        "needs_whole_corpus": metric.needs_whole_corpus,
+        "components": list(metric.components),
+        "requires": list(metric.requires),
+        "source": metric.source,
+    }
