@@ -56,7 +56,7 @@ class Bleu(Metric):
 
 def bleu_stats(words: WordIds, counts: list[NgramCounts]) -> Floats:
     """Returns the statistics of `Bleu.item_stats` for sentences that are already word ids."""
-    lengths = words.candidate_lengths
+    lengths = words.lengths[words.candidate]
     stats = np.empty((words.n_items, 2 * MAX_ORDER + 2))
     for column, ngrams in enumerate(counts):
         stats[:, column] = _matches(words, ngrams)
@@ -68,16 +68,16 @@ def bleu_stats(words: WordIds, counts: list[NgramCounts]) -> Floats:
 
 def _matches(words: WordIds, ngrams: NgramCounts) -> Floats:
     """Returns float64[items]: n-grams of the candidate that a reference holds, clipped at the most that one reference holds."""
-    most = np.zeros(ngrams.n_candidate_entries, np.int64)
-    found = ngrams.match >= 0
-    np.maximum.at(most, ngrams.match[found], ngrams.count[ngrams.n_candidate_entries :][found])
-    clipped = np.minimum(most, ngrams.count[: ngrams.n_candidate_entries])
-    return np.bincount(ngrams.sentence[: ngrams.n_candidate_entries], clipped, minlength=words.n_items)
+    most = np.zeros(len(ngrams.count), np.int64)
+    np.maximum.at(most, ngrams.match, ngrams.count[ngrams.matched])
+    found = np.flatnonzero(most)  # entries of candidates: only they are matched
+    clipped = np.minimum(most[found], ngrams.count[found])
+    return np.bincount(words.item[ngrams.sentence[found]], clipped, minlength=words.n_items)
 
 
 def _closest_reference_length(words: WordIds) -> Floats:
-    lengths = words.reference_lengths
-    distance = np.abs(lengths - words.candidate_lengths[words.item_of_reference])
-    # one number that sorts by distance first, by length second
-    stride = int(lengths.max()) + 1
-    return np.minimum.reduceat(distance * stride + lengths, words.first_reference) % stride
+    distance = np.abs(words.lengths - np.repeat(words.lengths[words.candidate], words.references_per_item + 1))
+    # one number that sorts by distance first, by length second; a candidate is no reference of itself
+    stride = int(words.lengths.max()) + 1
+    rank = np.where(words.is_candidate, np.iinfo(np.int64).max, distance * stride + words.lengths)
+    return (np.minimum.reduceat(rank, words.candidate) % stride).astype(np.float64)

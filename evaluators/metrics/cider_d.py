@@ -9,7 +9,7 @@ import numpy as np
 
 from ...dataset_scripts.errors import InputError
 from ..metric import Floats, Metric
-from ..ngrams import MAX_ORDER, Ints, NgramCounts, WordIds, counted_ngrams, run_starts, word_ids
+from ..ngrams import MAX_ORDER, NgramCounts, WordIds, counted_ngrams, word_ids
 from ..pairs import CaptionPairs
 from ..tokens import TOKENIZER
 from ..workspace import Workspace
@@ -59,30 +59,18 @@ class CiderD(Metric):
 
 def cider_d_per_item(words: WordIds, counts: list[NgramCounts]) -> Floats:
     """Returns float64[items] for sentences that are already word ids."""
-    n_bigrams = np.maximum(words.lengths - 1, 0)
-    gap = (n_bigrams[: words.n_items][words.item_of_reference] - n_bigrams[words.n_items :]).astype(np.float64)
+    n_bigrams = np.maximum(words.lengths - 1, 0).astype(np.float64)
+    gap = n_bigrams - n_bigrams[words.candidate][words.item]
     cosines = sum((_clipped_cosines(words, ngrams) for ngrams in counts), np.zeros(len(gap)))
-    per_reference = cosines / len(counts) * np.exp(-(gap**2) / (2 * SIGMA**2))
-    return SCALE * np.bincount(words.item_of_reference, per_reference, minlength=words.n_items) / words.references_per_item
+    similarity = cosines / len(counts) * np.exp(-(gap**2) / (2 * SIGMA**2))
+    return SCALE * np.add.reduceat(similarity, words.candidate) / words.references_per_item
 
 
 def _clipped_cosines(words: WordIds, ngrams: NgramCounts) -> Floats:
-    """Returns float64[references]: the clipped cosine of each reference with the candidate of its item."""
-    split = ngrams.n_candidate_entries
-    reference = ngrams.sentence[split:] - words.n_items
-    idf = math.log(words.n_items) - np.log(np.maximum(1.0, _document_frequency(words, ngrams, reference)))
-    weight = ngrams.count * idf[ngrams.ngram]
+    """Returns float64[sentences]: the clipped cosine of each reference with the candidate of its item; 0 for candidates."""
+    weight = ngrams.count * (math.log(words.n_items) - np.log(np.maximum(1, ngrams.document_frequency)))
     norm = np.sqrt(np.bincount(ngrams.sentence, weight * weight, minlength=len(words.lengths)))
-    found = ngrams.match >= 0
-    theirs = weight[split:][found]
-    ours = weight[:split][ngrams.match[found]]
-    dot = np.bincount(reference[found], np.minimum(ours, theirs) * theirs, minlength=len(words.reference_lengths))
-    norms = norm[: words.n_items][words.item_of_reference] * norm[words.n_items :]
+    theirs, ours = weight[ngrams.matched], weight[ngrams.match]
+    dot = np.bincount(ngrams.sentence[ngrams.matched], np.minimum(ours, theirs) * theirs, minlength=len(words.lengths))
+    norms = norm * norm[words.candidate][words.item]
     return np.divide(dot, norms, out=np.zeros_like(norms), where=norms != 0)
-
-
-def _document_frequency(words: WordIds, ngrams: NgramCounts, reference: Ints) -> Floats:
-    """Returns float64[n-grams]: how many items hold the n-gram in at least one reference."""
-    stride = max(ngrams.n_distinct, 1)
-    keys = np.sort(words.item_of_reference[reference] * stride + ngrams.ngram[ngrams.n_candidate_entries :])
-    return np.bincount(keys[run_starts(keys)] % stride, minlength=ngrams.n_distinct).astype(np.float64)

@@ -45,45 +45,45 @@ class RougeL(Metric):
 def rouge_l_per_item(words: WordIds) -> Floats:
     """Returns float64[items] for sentences that are already word ids."""
     common = lcs_lengths(words)
-    precision = common / np.maximum(words.candidate_lengths[words.item_of_reference], 1)
-    recall = common / np.maximum(words.reference_lengths, 1)
-    best_precision = np.maximum.reduceat(precision, words.first_reference)
-    best_recall = np.maximum.reduceat(recall, words.first_reference)
+    precision = common / np.maximum(words.lengths[words.candidate], 1)[words.item]
+    recall = common / np.maximum(words.lengths, 1)
+    best_precision = np.maximum.reduceat(precision, words.candidate)
+    best_recall = np.maximum.reduceat(recall, words.candidate)
     below = best_recall + BETA**2 * best_precision
     return np.divide((1 + BETA**2) * best_precision * best_recall, below, out=np.zeros_like(below), where=below != 0)
 
 
 def lcs_lengths(words: WordIds) -> Ints:
-    """Returns int64[references]: length of the longest common subsequence of each reference and its item's candidate.
+    """Returns int64[sentences]: words in the longest common subsequence of each reference and its candidate; 0 for candidates.
 
-    Hyyrö's bit-vector recurrence (2004): bit p of V is 0 where the LCS grows at position p of the reference. For each word of the
-    candidate, with M the positions of that word in the reference and U = V & M: V ← (V + U) | (V - U). The LCS is the number
-    of zeros in V. One machine word holds a reference of up to 64 words, and numpy carries thousands of pairs at a time;
-    longer references take the same recurrence with Python's integers, which have no width.
+    Hyyrö's bit-vector recurrence (2004): bit p of V is 0 where the common subsequence grows at position p of the reference.
+    For each word of the candidate, with M the positions of that word in the reference and U = V & M: V ← (V + U) | (V - U).
+    The length is the number of zeros in V. One machine word holds a reference of up to 64 words, and numpy carries
+    thousands of pairs at a time; longer references take the same recurrence with Python's integers, which have no width.
     """
-    lengths = words.reference_lengths
-    common = np.zeros(len(lengths), np.int64)
+    common = np.zeros(len(words.lengths), np.int64)
+    references = np.flatnonzero(~words.is_candidate)
     # neighbours of equal length waste no padding
-    by_length = np.lexsort((words.candidate_lengths[words.item_of_reference], lengths))
-    short = by_length[lengths[by_length] <= WORD_BITS]
-    for start in range(0, len(short), BLOCK):
-        block = short[start : start + BLOCK]
+    references = references[np.lexsort((words.lengths[words.candidate][words.item[references]], words.lengths[references]))]
+    n_short = int(np.searchsorted(words.lengths[references], WORD_BITS, side="right"))
+    for start in range(0, n_short, BLOCK):
+        block = references[start : min(start + BLOCK, n_short)]
         common[block] = _lcs_of_short(words, block)
-    for reference in by_length[len(short) :]:
+    for reference in references[n_short:]:
         common[reference] = _lcs_of_long(words, int(reference))
     return common
 
 
 def _lcs_of_short(words: WordIds, references: Ints) -> Ints:
-    theirs = _padded(words, references + words.n_items, fill=-1)
-    ours = _padded(words, words.item_of_reference[references], fill=-2)
+    theirs = _padded(words, references, fill=-1)
+    ours = _padded(words, words.candidate[words.item[references]], fill=-2)
     bit = np.uint64(1) << np.arange(theirs.shape[1], dtype=np.uint64)
     state = np.full(len(references), np.iinfo(np.uint64).max)
     for column in ours.T:
         match = np.where(theirs == column[:, None], bit, np.uint64(0)).sum(axis=1, dtype=np.uint64)
         grown = state & match
         state = (state + grown) | (state - grown)
-    # padding of the reference matches nothing, so its bits stay 1
+    # padding matches nothing, so its bits stay 1
     return np.bitwise_count(~state).astype(np.int64)
 
 
@@ -98,8 +98,8 @@ def _padded(words: WordIds, sentences: Ints, fill: int) -> npt.NDArray[np.int64]
 
 
 def _lcs_of_long(words: WordIds, reference: int) -> int:
-    theirs = _sentence(words, words.n_items + reference)
-    ours = _sentence(words, int(words.item_of_reference[reference]))
+    theirs = _sentence(words, reference)
+    ours = _sentence(words, int(words.candidate[words.item[reference]]))
     positions: dict[int, int] = {}
     for position, word in enumerate(theirs):
         positions[word] = positions.get(word, 0) | 1 << position
