@@ -1,0 +1,61 @@
+# `make run` opens the hub on a small real example, `make test` runs every check; both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+UAC := $(VENV)/bin/uac
+HOST ?= 127.0.0.1
+PORT ?= 7860
+
+# the example needs no network: say so unless the user decided otherwise
+export HF_HUB_OFFLINE ?= 1
+export GRADIO_ANALYTICS_ENABLED ?= False
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: run test lint types docs clean
+.DELETE_ON_ERROR:
+
+run: export UAC_DATA ?= unified-audiocaps
+run: export UAC_DB ?= sqlite:///unified-audiocaps-hub/hub.db
+run: $(VENV)/.space
+	$(UAC) build sample
+	$(UAC) submit space/examples/attentive-listener.jsonl --benchmark sample --system "Attentive listener"
+	$(UAC) submit space/examples/tag-template.jsonl --benchmark sample --system "Tag template"
+	$(UAC) submit space/examples/one-caption-for-all.jsonl --benchmark sample --system "One caption for all"
+	$(UAC) work --once
+	@echo "The hub is at http://$(HOST):$(PORT) (Ctrl-C ends it)."
+	$(UAC) serve --host $(HOST) --port $(PORT)
+
+test: lint types
+	$(VENV)/bin/uac docs --check
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+# type checkers do not see pyproject's package map: give them a folder that looks like the installed package
+types: $(VENV)/.dev
+	mkdir -p .links/unified_audiocaps
+	for folder in dataset_scripts evaluators leaderboard space; do ln -sfn ../../$$folder .links/unified_audiocaps/$$folder; done
+	MYPYPATH=.links $(VENV)/bin/mypy --config-file pyproject.toml -p unified_audiocaps
+
+docs: $(VENV)/.dev
+	$(UAC) docs
+
+clean:
+	rm -rf $(VENV) .links .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+
+# torch first and alone: any other request would pull its newest build with gigabytes of CUDA packages
+$(VENV)/.torch:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet torch==2.13.0
+	touch $@
+
+$(VENV)/.space: $(VENV)/.torch pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[space]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@ $(VENV)/.space

@@ -1,0 +1,233 @@
+"""What is measured: frozen benchmark definitions and the references they are scored against.
+
+A benchmark names a built dataset, a split and a caption style. Its `items_sha256` covers every id and every reference text, so
+that two hubs that show the same benchmark version have scored the same thing. Any change of a definition is a new version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..dataset_scripts.build import read_split
+from ..dataset_scripts.errors import InputError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One frozen definition.
+
+    Attributes:
+        id: slug used in URLs and commands.
+        version: raised by any change of what is scored or how.
+        title: what the board calls it.
+        description: one sentence for people who choose between benchmarks.
+        config: the built dataset that holds the references.
+        split: its split.
+        style: caption style of the references.
+        metrics: names of the metrics, in the order of the board's columns.
+        primary_metric: the metric that ranks.
+        encoder: text encoder of the embedding metrics.
+        subtask: DATE's delta (DATE, Table of thresholds).
+        n_items: how many clips a submission must cover; all of them.
+        items_sha256: digest of ids and references, see `items_digest`.
+        build_command: what creates the references on this machine.
+    """
+
+    id: str
+    version: int
+    title: str
+    description: str
+    config: str
+    split: str
+    style: str
+    metrics: tuple[str, ...]
+    primary_metric: str
+    encoder: str
+    subtask: str
+    n_items: int
+    items_sha256: str
+    build_command: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Returns eight hex digits over everything that can move a score."""
+        meaning = {k: v for k, v in asdict(self).items() if k not in {"title", "description", "build_command"}}
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:8]
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the definition as plain JSON values."""
+        return {**asdict(self), "metrics": list(self.metrics), "digest": self.digest}
+
+
+@dataclass(frozen=True)
+class BenchmarkItems:
+    """The clips of one benchmark as they were built on this machine.
+
+    Attributes:
+        benchmark: the definition.
+        references: clip id -> reference captions, in the order of the built split.
+        aliases: other unique names of a clip (upstream key, file name) -> clip id.
+    """
+
+    benchmark: Benchmark
+    references: Mapping[str, tuple[str, ...]]
+    aliases: Mapping[str, str]
+
+    def resolve(self, name: str) -> str | None:
+        """Returns the clip id that `name` stands for, None when it stands for none."""
+        return name if name in self.references else self.aliases.get(name)
+
+
+_NGRAM = ("bleu", "rouge_l", "cider_d")
+_ALL = (*_NGRAM, "sbert_sim", "date")
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    Benchmark(
+        id="sample",
+        version=1,
+        title="Sample",
+        description="Twelve synthesised clips with five references each: try everything without a download.",
+        config="sample",
+        split="test",
+        style="default",
+        metrics=_ALL,
+        primary_metric="date",
+        encoder="minilm",
+        subtask="long",
+        n_items=12,
+        items_sha256="",
+        build_command="uac build sample",
+    ),
+    Benchmark(
+        id="audiocaps-test",
+        version=1,
+        title="AudioCaps test (v1)",
+        description="All 975 clips of the first release's test split, five human captions each.",
+        config="audiocaps",
+        split="test",
+        style="default",
+        metrics=_ALL,
+        primary_metric="cider_d",
+        encoder="minilm",
+        subtask="long",
+        n_items=975,
+        items_sha256="",
+        build_command="uac build audiocaps --raw DIR",
+    ),
+    Benchmark(
+        id="clotho-evaluation",
+        version=1,
+        title="Clotho evaluation (2.1)",
+        description="The 1,045 clips of Clotho's evaluation split, five human captions each.",
+        config="clotho",
+        split="evaluation",
+        style="default",
+        metrics=_ALL,
+        primary_metric="cider_d",
+        encoder="minilm",
+        subtask="long",
+        n_items=1045,
+        items_sha256="",
+        build_command="uac build clotho --raw DIR",
+    ),
+    Benchmark(
+        id="mecat-caption",
+        version=1,
+        title="MECAT caption, long (content_long)",
+        description="One long caption for each of MECAT's 20,052 test clips, three references each, all eight domains in one pool.",
+        config="mecat",
+        split="test",
+        style="long",
+        metrics=_ALL,
+        primary_metric="date",
+        encoder="minilm",
+        subtask="long",
+        n_items=20052,
+        items_sha256="",
+        build_command="uac build mecat",
+    ),
+)
+
+
+def benchmark_by_id(benchmark_id: str) -> Benchmark:
+    """Returns the newest version of a benchmark.
+
+    Raises:
+        UnknownNameError: there is none of that id.
+    """
+    found = [benchmark for benchmark in BENCHMARKS if benchmark.id == benchmark_id]
+    if not found:
+        raise UnknownNameError("benchmark", benchmark_id, {b.id for b in BENCHMARKS}, "uac benchmarks")
+    return max(found, key=lambda benchmark: benchmark.version)
+
+
+def items_digest(references: Mapping[str, Iterable[str]]) -> str:
+    """Returns the sha256 over all ids and references, whatever the order of the ids.
+
+    >>> items_digest({"b": ["x"], "a": ["y"]}) == items_digest({"a": ["y"], "b": ["x"]})
+    True
+    """
+    digest = hashlib.sha256()
+    for clip_id in sorted(references):
+        digest.update(json.dumps([clip_id, list(references[clip_id])], ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def load_items(benchmark: Benchmark, data: Path) -> BenchmarkItems:
+    """Reads the references of a benchmark from what `uac build` wrote.
+
+    Args:
+        benchmark: the definition.
+        data: the folder that `uac build` wrote (`unified-audiocaps`).
+
+    Raises:
+        InputError: the split was not built, or what was built is not what the benchmark froze.
+    """
+    import pyarrow.compute as pc
+
+    columns = ["id", "source_key", "captions", "audio_ref"]
+    try:
+        table = read_split(data, benchmark.config, benchmark.split, columns)
+    except InputError as error:
+        raise InputError(
+            f"benchmark {benchmark.id} needs the {benchmark.split} split of {benchmark.config} in {data}, which is not built. "
+            f"Build it: {benchmark.build_command}{_out_option(data)}\n  ({error.headline})"
+        ) from None
+    ids = table["id"].to_pylist()
+    captions = table["captions"].combine_chunks()
+    flat = pc.list_flatten(captions)
+    keep = pc.equal(flat.field("style"), benchmark.style)
+    owners = pc.list_parent_indices(captions).filter(keep).to_pylist()
+    gathered: list[list[str]] = [[] for _ in ids]
+    for owner, text in zip(owners, flat.field("text").filter(keep).to_pylist(), strict=True):
+        gathered[owner].append(text)
+    references = {clip_id: tuple(texts) for clip_id, texts in zip(ids, gathered, strict=True)}
+    if (found := items_digest(references)) != benchmark.items_sha256:
+        raise InputError(
+            f"{data} holds {len(references):,} clips of {benchmark.config}/{benchmark.split} with digest {found[:12]}; benchmark "
+            f"{benchmark.id} version {benchmark.version} is frozen at {benchmark.n_items:,} clips with digest "
+            f"{benchmark.items_sha256[:12]}. Build the complete release: {benchmark.build_command}{_out_option(data)} --force"
+        )
+    file_names = pc.struct_field(table["audio_ref"].combine_chunks(), "file_name").to_pylist()
+    return BenchmarkItems(benchmark, references, _aliases(ids, table["source_key"].to_pylist(), file_names))
+
+
+def _out_option(data: Path) -> str:
+    return "" if data == Path("unified-audiocaps") else f" --out {data}"
+
+
+def _aliases(ids: list[str], *names: list[str | None]) -> dict[str, str]:
+    """Returns every upstream name that stands for exactly one clip and is no clip id itself."""
+    owners: dict[str, set[str]] = {}
+    for column in names:
+        for clip_id, name in zip(ids, column, strict=True):
+            if name:
+                owners.setdefault(name, set()).add(clip_id)
+    taken = set(ids)
+    return {name: next(iter(clips)) for name, clips in owners.items() if len(clips) == 1 and name not in taken}

@@ -1,0 +1,46 @@
+"""The web application: the REST routes and the pages in one process, nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..leaderboard.hub import Hub
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def create_app(hub: Hub) -> FastAPI:
+    """Returns the application over a hub: REST under `/api/v1`, pages everywhere else.
+
+    Args:
+        hub: the store and the built references.
+    """
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from .api import add_routes
+    from .pages import board, style, submit
+
+    app = FastAPI(title="unified-audiocaps", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
+    add_routes(app, hub)  # before the mount: a route added after a mount at "/" answers 404
+    with gr.Blocks(title="unified-audiocaps leaderboard", analytics_enabled=False) as demo:
+        board.render(hub)
+    with demo.route("Submit", "/submit"):
+        submit.render(hub)
+    return gr.mount_gradio_app(
+        app, demo, path="/", theme=style.THEME, css=style.CSS, ssr_mode=False, footer_links=[], favicon_path=None
+    )
+
+
+def serve(hub: Hub, host: str, port: int) -> None:
+    """Runs the application until the process is asked to end.
+
+    Args:
+        hub: the store and the built references.
+        host: address to listen on.
+        port: port to listen on.
+    """
+    import uvicorn
+
+    uvicorn.run(create_app(hub), host=host, port=port, log_level="warning")

@@ -1,0 +1,353 @@
+"""`uac`: build datasets, score captions, run the hub.
+
+Exit codes: 0 done, 2 bad usage or input, 1 a failure of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..dataset_scripts.errors import InputError, UnifiedAudioCapsError
+from ..dataset_scripts.settings import Settings
+
+BAD_INPUT, OUR_FAILURE = 2, 1
+
+app = typer.Typer(
+    name="uac",
+    help="Audio-caption datasets under one schema, exact and fast caption metrics, and a leaderboard hub.",
+    epilog="Start here: uac build sample, then uac serve.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder that `uac build` wrote. [default: unified-audiocaps]")]
+Db = Annotated[str | None, typer.Option("--db", help="Database, sqlite:///path/to/hub.db. [default: a file under UAC_HOME]")]
+BenchmarkId = Annotated[str, typer.Option("--benchmark", help="Benchmark id; `uac benchmarks` lists them.")]
+
+
+def _say(text: str = "") -> None:
+    typer.echo(text)
+
+
+def _table(rows: Iterable[Iterable[object]], header: Iterable[str]) -> None:
+    """Prints columns padded to their widest cell."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for row in cells:
+        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_json(value: Any) -> None:
+    _say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _write_text(path: Path, text: str) -> None:
+    _write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file under a temporary name and renames it, so that nobody reads half of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        write(partial)
+        partial.replace(path)
+    except FileNotFoundError:
+        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+) -> None:
+    if show_version:
+        _say(version("unified-audiocaps"))
+        raise typer.Exit
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+# -- lists -----------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def sources(as_json: AsJson = False) -> None:
+    """List the datasets that can be built."""
+    from ..dataset_scripts.source import describe_sources
+
+    found = describe_sources()
+    if as_json:
+        _print_json(found)
+        return
+    rows = [(s["name"], s["release"], ", ".join(s["splits"]), s["license_text"], s["needs"], s["title"]) for s in found]
+    _table(rows, ("NAME", "RELEASE", "SPLITS", "TEXT LICENCE", "NEEDS", "TITLE"))
+
+
+@app.command()
+def metrics(as_json: AsJson = False) -> None:
+    """List the metrics."""
+    from ..evaluators.metric import describe_metrics
+
+    found = describe_metrics()
+    if as_json:
+        _print_json(found)
+        return
+    rows = [(m["name"], m["version"], "yes" if m["needs_whole_corpus"] else "no", m["title"]) for m in found]
+    _table(rows, ("NAME", "VERSION", "NEEDS WHOLE CORPUS", "TITLE"))
+
+
+@app.command()
+def benchmarks(as_json: AsJson = False) -> None:
+    """List the benchmarks of the leaderboard."""
+    from ..leaderboard.benchmark import BENCHMARKS
+
+    if as_json:
+        _print_json([benchmark.describe() for benchmark in BENCHMARKS])
+        return
+    rows = [(b.id, b.version, f"{b.n_items:,}", b.primary_metric, b.build_command, b.title) for b in BENCHMARKS]
+    _table(rows, ("ID", "VERSION", "CLIPS", "RANKED BY", "REFERENCES FROM", "TITLE"))
+
+
+# -- data ------------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def build(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Datasets to build; `uac sources` lists them.")],
+    raw: Annotated[
+        Path | None, typer.Option("--raw", help="Folder that holds the upstream files under their upstream names, at any depth.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; load_dataset reads it. [default: unified-audiocaps]")
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="Build only this split; may be given again.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first rows of each split, to try things.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build again even if nothing changed.")] = False,
+) -> None:
+    """Build datasets: upstream files in, parquet for load_dataset out.
+
+    A file that is not under --raw is a split or subset that is not built, and is said so.
+
+    Example: uac build audiocaps --raw downloads/audiocaps
+    """
+    from ..dataset_scripts.build import build as build_source
+    from ..dataset_scripts.source import SOURCES
+
+    for name in names:  # a wrong name is told before anything is built
+        SOURCES.get(name)
+    out = out or Settings.from_environment().data
+    for name in names:
+        report = build_source(name, raw=raw, out=out, splits=split or None, workers=workers, limit=limit, force=force)
+        for line in report.lines():
+            _say(line)
+
+
+# -- scores ----------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Argument(help="jsonl with id and caption, or csv with those columns.")],
+    metric_names: Annotated[str, typer.Option("--metrics", metavar="a,b,c", help="Metrics; `uac metrics` lists them.")],
+    references: Annotated[Path | None, typer.Option("--references", help="jsonl with id and references (a list).")] = None,
+    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Take the references of this benchmark.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", help="Text encoder: minilm (offline), a Hub name or a local path. [default: minilm]"),
+    ] = None,
+    subtask: Annotated[str | None, typer.Option("--subtask", help="Sets DATE's delta. [default: long]")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")] = None,
+    data: Data = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write scores and signatures.")] = None,
+    per_item: Annotated[
+        Path | None, typer.Option("--per-item", metavar="FILE", help="Write one row per id (.csv or .parquet).")
+    ] = None,
+) -> None:
+    """Score captions against references. Scores are in their native range.
+
+    Example: uac score predictions.jsonl --references references.jsonl --metrics cider_d,date
+    """
+    from ..evaluators.files import read_predictions, read_references
+    from ..evaluators.pairs import CaptionPairs
+    from ..evaluators.score import score as score_pairs
+
+    if (references is None) == (benchmark is None):
+        raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
+    if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
+        raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
+    names = [name.strip() for name in metric_names.split(",") if name.strip()]
+    if not names:
+        raise InputError("--metrics is empty; expected names such as cider_d,date (`uac metrics` lists them).")
+    predicted = read_predictions(predictions)
+    if references is not None:
+        expected = read_references(references)
+    else:
+        from ..leaderboard.benchmark import benchmark_by_id, load_items
+
+        definition = benchmark_by_id(benchmark or "")
+        items = load_items(definition, data or Settings.from_environment().data)
+        predicted = _resolve(predicted, items.resolve, predictions)
+        expected, encoder, subtask = dict(items.references), encoder or definition.encoder, subtask or definition.subtask
+    pairs = CaptionPairs.join(predicted, expected)
+    started = time.perf_counter()
+    results = score_pairs(pairs, names, encoder=encoder, subtask=subtask or "long", device=device)
+    rows = []
+    for result in results:
+        rows.append((result.metric, f"{result.score:.6f}", result.signature.digest))
+        rows.extend((f"  {name}", f"{value:.6f}", "") for name, value in result.components.items())
+    _table(rows, ("METRIC", "SCORE", "SIGNATURE"))
+    _say(f"{len(pairs.ids):,} clips, {time.perf_counter() - started:.1f} s")
+    for result in results:
+        for note, count in result.notes.items():
+            typer.echo(f"{result.metric}: {note}: {count}", err=True)
+    if json_file is not None:
+        report = {"n": len(pairs.ids), "results": [result.to_json() for result in results]}
+        _write_text(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    if per_item is not None:
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet
+
+        columns: dict[str, Any] = {"id": list(pairs.ids)}
+        for result in results:
+            columns.update(result.columns())
+        table = pa.table(columns)
+        write = pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table
+        _write(per_item, lambda partial: write(table, partial))
+
+
+def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], file: Path) -> dict[str, str]:
+    """Returns the predictions under the benchmark's ids; names that stand for no clip stay, for `join` to report."""
+    resolved: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, caption in predicted.items():
+        clip_id = resolve(name) or name
+        if clip_id in resolved:
+            raise InputError(f"{file}: {name!r} and {names[clip_id]!r} are the same clip {clip_id!r}; keep one of them.")
+        resolved[clip_id], names[clip_id] = caption, name
+    return resolved
+
+
+# -- the hub ---------------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="Predictions: jsonl or csv with id and caption.")],
+    benchmark: BenchmarkId,
+    data: Data = None,
+) -> None:
+    """Show everything that keeps a predictions file from being submitted, with line numbers."""
+    from ..leaderboard.benchmark import benchmark_by_id, load_items
+    from ..leaderboard.submission import validate as validate_file
+
+    report = validate_file(file, load_items(benchmark_by_id(benchmark), data or Settings.from_environment().data))
+    for warning in report.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    report.raise_if_invalid()
+    _say(f"{file} is complete and valid for {benchmark}: {len(report.predictions):,} captions.")
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="Predictions: jsonl or csv with id and caption.")],
+    benchmark: BenchmarkId,
+    system: Annotated[str, typer.Option("--system", help="Name of the system on the board.")],
+    db: Db = None,
+    data: Data = None,
+) -> None:
+    """Queue a predictions file for scoring; a worker (`uac work`, or the one of `uac serve`) publishes it."""
+    from ..leaderboard.hub import Hub
+
+    submission, is_new = Hub.open(db, data).submit(file, benchmark, system)
+    _say(f"{'queued' if is_new else 'already there, ' + submission.state}: {submission.id}")
+    if submission.error:
+        _say(f"  {submission.error}")
+
+
+@app.command()
+def work(
+    once: Annotated[bool, typer.Option("--once", help="End when no submission is waiting or being scored.")] = False,
+    db: Db = None,
+    data: Data = None,
+) -> None:
+    """Score queued submissions. Several workers may run on one database; a worker that dies loses nothing."""
+    from ..leaderboard.worker import work as run_worker
+
+    settings = Settings.from_environment()
+    logging.getLogger("unified_audiocaps").setLevel(logging.INFO)
+    n_published = run_worker(db or settings.db_url, data or settings.data, once)
+    _say(f"published {n_published} {'submission' if n_published == 1 else 'submissions'}.")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 7860,
+    db: Db = None,
+    data: Data = None,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker beside the pages.")] = True,
+) -> None:
+    """Serve the leaderboard at http://HOST:PORT, with a worker beside it."""
+    from contextlib import nullcontext
+
+    from ..leaderboard.hub import Hub
+    from ..leaderboard.worker import worker_process
+    from .app import serve as serve_app
+
+    settings = Settings.from_environment()
+    db, data = db or settings.db_url, data or settings.data
+    hub = Hub.open(db, data)
+    with worker_process(db, data) if worker else nullcontext():
+        serve_app(hub, host, port)
+
+
+@app.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail when something is out of date.")] = False,
+    root: Annotated[Path, typer.Option("--root", help="The project's folder.", show_default=True)] = Path(),
+) -> None:
+    """Write the generated tables of README.md and the folders that `evaluate.load` reads (for people who change the project)."""
+    from .docs import write_docs
+
+    changed = write_docs(root, check)
+    for path in changed:
+        _say(f"{'out of date' if check else 'written'}: {path}")
+    if check and changed:
+        raise InputError("generated files are out of date; run `uac docs`.")
+
+
+def main() -> None:
+    """Runs the command line; what went wrong on purpose becomes a message and an exit code, a bug keeps its traceback."""
+    try:
+        app(prog_name="uac")
+    except UnifiedAudioCapsError as error:
+        _fail(str(error), BAD_INPUT)
+    except OSError as error:
+        hint = " Free some space; nothing half-written was left behind." if error.errno == errno.ENOSPC else ""
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.{hint}", OUR_FAILURE)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

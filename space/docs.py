@@ -1,0 +1,127 @@
+"""Writes what must never rot: the tables of README.md and the folders that `evaluate.load` reads.
+
+A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; everything between is replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from ..dataset_scripts import errors
+from ..dataset_scripts.errors import InputError
+from ..dataset_scripts.settings import Settings
+from ..dataset_scripts.source import describe_sources
+from ..evaluators import hub_files
+from ..evaluators.metric import METRICS, describe_metrics
+from ..leaderboard.benchmark import BENCHMARKS
+
+
+def write_docs(root: Path, check: bool = False) -> list[Path]:
+    """Brings all generated files up to date.
+
+    Args:
+        root: the project's folder.
+        check: only tell what would change.
+
+    Returns:
+        The files that are out of date (or were, when written).
+
+    Raises:
+        InputError: `root` is not the project's folder, or a marker is missing.
+    """
+    readme = root / "README.md"
+    if not (root / "evaluators").is_dir() or not readme.is_file():
+        raise InputError(f"{root.resolve()} is not the project's folder; run `uac docs` where README.md is, or give --root.")
+    wanted = {readme: _with_tables(readme.read_text(encoding="utf-8"))}
+    for metric in METRICS.names():
+        for name, text in hub_files.render(metric).items():
+            wanted[root / "evaluators" / "hub" / metric / name] = text
+    changed = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if not check:
+        for path in changed:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+    return changed
+
+
+def _with_tables(text: str) -> str:
+    for name, render in _TABLES.items():
+        pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        table = "\n".join(render())
+        text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
+        if count != 1:
+            raise InputError(
+                f"README.md has {count} places for the table {name!r}; expected one <!-- {name}:begin --> … :end -->."
+            )
+    return text
+
+
+def _rows(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    header = list(header)
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |"
+
+
+def _sources() -> Iterator[str]:
+    rows = []
+    for s in describe_sources():
+        clips = ", ".join(f"{split} {count:,}" for split, count in s["clips"].items())
+        rows.append((f"`{s['name']}`", s["title"], s["release"], clips, s["license_text"], s["needs"]))
+    return _rows(("config", "dataset", "release", "clips", "text licence", "needs"), rows)
+
+
+def _metrics() -> Iterator[str]:
+    rows = [
+        (f"`{m['name']}`", m["title"], m["range"], ", ".join(f"`{c}`" for c in m["components"]) or "–", m["source"])
+        for m in describe_metrics()
+    ]
+    return _rows(("metric", "name in the literature", "range", "components", "source"), rows)
+
+
+def _benchmarks() -> Iterator[str]:
+    rows = [
+        (f"`{b.id}`", b.title, f"{b.n_items:,}", f"`{b.primary_metric}`", f"`{b.build_command}`", f"`{b.digest}`")
+        for b in BENCHMARKS
+    ]
+    return _rows(("benchmark", "title", "clips", "ranked by", "references from", "definition"), rows)
+
+
+def _commands() -> Iterator[str]:
+    from .cli import app
+
+    rows = []
+    for command in app.registered_commands:
+        if command.callback is not None:
+            name = command.name or command.callback.__name__
+            rows.append((f"`uac {name}`", (command.callback.__doc__ or "").strip().split("\n")[0]))
+    return _rows(("command", "what it does"), rows)
+
+
+def _settings() -> Iterator[str]:
+    meaning = dict(re.findall(r"^ +(\w+): (.+?) \(`UAC_", Settings.__doc__ or "", re.MULTILINE))
+    rows = [
+        (f"`UAC_{f.name.upper()}`", f"`{f.default}`" if str(f.default) else "–", meaning.get(f.name, ""))
+        for f in fields(Settings)
+    ]
+    return _rows(("variable", "default", "meaning"), rows)
+
+
+def _errors() -> Iterator[str]:
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.UnifiedAudioCapsError)]
+    rows = [(f"`{c.__name__}`", c.__bases__[-1].__name__, (c.__doc__ or "").split("\n")[0]) for c in classes]
+    return _rows(("exception", "is also", "meaning"), rows)
+
+
+_TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "sources": _sources,
+    "metrics": _metrics,
+    "benchmarks": _benchmarks,
+    "commands": _commands,
+    "settings": _settings,
+    "errors": _errors,
+}

@@ -1,0 +1,114 @@
+"""The board: one benchmark's ranked table, what its numbers mean, and the queue."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gradio as gr
+
+from ...leaderboard.benchmark import BENCHMARKS, benchmark_by_id
+from ...leaderboard.hub import Hub
+from ...leaderboard.ranking import Board
+from ...leaderboard.submission import Submission
+
+REFRESH_S = 3
+N_RECENT = 10
+QUEUE_HEADERS = ["Submitted (UTC)", "System", "Benchmark", "State", "What happened"]
+
+
+def render(hub: Hub) -> None:
+    """Adds the components of the page to the surrounding blocks."""
+
+    def show(benchmark_id: str) -> tuple[float, str, gr.Dataframe, str, gr.Dataframe]:
+        changed_at = hub.store.changed_at()
+        board = hub.board(benchmark_id)
+        headers, rows = table(board)
+        kinds = ["str", "str", *["number"] * (len(headers) - 2)]
+        recent = [_queue_row(submission) for submission in hub.store.submissions(N_RECENT)]
+        return (
+            changed_at,
+            _about(board),
+            gr.Dataframe(value=rows, headers=headers, datatype=kinds, visible=bool(rows)),
+            _signatures(board),
+            gr.Dataframe(value=recent, visible=bool(recent)),
+        )
+
+    def refresh(benchmark_id: str, shown_at: float) -> tuple[Any, ...]:
+        # an unchanged table is left alone, so that a filter or a scroll position survives
+        return show(benchmark_id) if hub.store.changed_at() != shown_at else tuple(gr.skip() for _ in outputs)
+
+    def open_page(request: gr.Request) -> tuple[Any, ...]:
+        asked = request.query_params.get("benchmark", "")
+        known = {benchmark.id for benchmark in BENCHMARKS}
+        benchmark_id = asked if asked in known else BENCHMARKS[0].id
+        return (benchmark_id, *show(benchmark_id))
+
+    gr.Markdown("# Audio captioning leaderboard")
+    choice = gr.Dropdown(
+        [(benchmark.title, benchmark.id) for benchmark in BENCHMARKS],
+        value=BENCHMARKS[0].id,
+        label="Benchmark",
+        filterable=False,
+        elem_id="benchmark",
+    )
+    about = gr.Markdown(elem_id="about")
+    board_table = gr.Dataframe(
+        interactive=False, wrap=False, pinned_columns=2, show_search="filter", max_height=700, elem_id="board"
+    )
+    with gr.Accordion("How each column is computed", open=False):
+        signatures = gr.Markdown()
+    queue = gr.Dataframe(label="Newest submissions", headers=QUEUE_HEADERS, interactive=False, wrap=True, elem_id="queue")
+
+    shown_at = gr.State(0.0)
+    outputs = [shown_at, about, board_table, signatures, queue]
+    page = gr.context.Context.root_block
+    page.load(open_page, None, [choice, *outputs], show_progress="hidden")
+    choice.input(
+        show,
+        choice,
+        outputs,
+        show_progress="hidden",
+        js="(id) => { history.replaceState(null, '', '?benchmark=' + id); return id; }",
+    )
+    gr.Timer(REFRESH_S).tick(refresh, [choice, shown_at], outputs, show_progress="hidden")
+
+
+def table(board: Board) -> tuple[list[str], list[list[object]]]:
+    """Returns headers and cells of the board: scores × 100 with two decimals, the ranking metric first."""
+    primary = board.benchmark.primary_metric
+    columns = sorted(board.columns, key=lambda column: column.name != primary)
+    headers = ["Rank", "System", *(f"{column.name} ▼" if column.name == primary else column.name for column in columns)]
+    rows: list[list[object]] = []
+    for row in board.rows:
+        cells = [round(100 * row.values[c.name], 2) if c.name in row.values else None for c in columns]
+        rows.append(["–" if row.rank is None else str(row.rank), row.system, *cells])
+    return headers, rows
+
+
+def _about(board: Board) -> str:
+    benchmark = board.benchmark
+    text = (
+        f"{benchmark.description} {benchmark.n_items:,} clips, version {benchmark.version}, definition `{benchmark.digest}`. "
+        f"Ranked by **{benchmark.primary_metric}**; all scores × 100, higher is better; systems with equal scores share a rank."
+    )
+    if not board.rows:
+        text += (
+            f"\n\n**No system has been scored yet.** Send a file on the [submit page](submit?benchmark={benchmark.id}) "
+            f"or with `uac submit FILE --benchmark {benchmark.id} --system NAME`."
+        )
+    return text
+
+
+def _signatures(board: Board) -> str:
+    lines = ["Only numbers with equal signatures are comparable.", "", "| column | digest | signature |", "|---|---|---|"]
+    for column in board.columns:
+        text = column.signature.replace("|", " · ")
+        lines.append(f"| {column.name} | `{column.digest}` | `{text}` |")
+    return "\n".join(lines)
+
+
+def _queue_row(submission: Submission) -> list[str]:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(submission.created_at))
+    title = benchmark_by_id(submission.benchmark).title
+    return [when, submission.system, title, submission.state, submission.error or ""]

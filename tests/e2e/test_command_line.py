@@ -1,0 +1,163 @@
+"""`uac` as a user meets it: answers, files, exit codes, messages."""
+
+import csv
+import json
+import math
+
+import pyarrow.parquet as pq
+import pytest
+
+REFERENCES = [
+    {"id": "a", "references": ["a dog is barking", "a dog barks twice"]},
+    {"id": "b", "references": ["heavy rain hits a roof", "it is raining"]},
+    {"id": "c", "references": ["a bell rings", "church bells toll"]},
+]
+CAPTIONS = {"a": "a dog barks", "b": "rain falls on a roof", "c": "a bell is ringing"}
+
+
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    predictions = jsonl(tmp_path / "p.jsonl", [{"id": i, "caption": c} for i, c in CAPTIONS.items()])
+    return predictions, jsonl(tmp_path / "r.jsonl", REFERENCES)
+
+
+@pytest.mark.parametrize("command", ["sources", "metrics", "benchmarks"])
+def test_lists_print_a_table_and_json(uac, command):
+    assert len(uac(command).stdout.splitlines()) > 1
+    assert len(json.loads(uac(command, "--json").stdout)) >= 4
+
+
+def test_every_command_explains_itself(uac):
+    overview = uac("--help").stdout
+    for name in ("sources", "build", "score", "validate", "submit", "work", "serve", "benchmarks", "metrics"):
+        assert name in overview
+        assert uac(name, "--help").stdout.startswith("Usage: uac")
+
+
+def test_score_writes_json_and_per_item_files_that_agree(uac, files, tmp_path):
+    predictions, references = files
+    common = ("score", predictions, "--references", references, "--metrics", "bleu,rouge_l,cider_d,sbert_sim,date")
+    uac(*common, "--json", tmp_path / "s.json", "--per-item", tmp_path / "i.parquet")
+    report = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    assert report["n"] == 3
+    entries = {entry["metric"]: entry for entry in report["results"]}
+    assert set(entries["date"]) >= {"score", "n", "signature", "seconds", "similarity", "discrimination"}
+    items = pq.read_table(tmp_path / "i.parquet")
+    assert items["id"].to_pylist() == ["a", "b", "c"]
+    assert {"date", "date_similarity", "date_discrimination", "cider_d", "rouge_l", "sbert_sim"} <= set(items.column_names)
+    for metric in ("date", "cider_d", "rouge_l", "sbert_sim"):
+        mean = math.fsum(items[metric].to_pylist()) / 3
+        assert mean == pytest.approx(entries[metric]["score"], abs=1e-12)
+    uac(*common, "--per-item", tmp_path / "i.csv")
+    with (tmp_path / "i.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["cider_d"]) for row in rows] == items["cider_d"].to_pylist()
+
+
+def test_csv_predictions_score_like_jsonl(uac, files, tmp_path):
+    predictions, references = files
+    table = tmp_path / "p.csv"
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["id", "caption"], *reversed(CAPTIONS.items())])
+    reports = []
+    for file in (predictions, table):
+        uac("score", file, "--references", references, "--metrics", "cider_d", "--json", tmp_path / "s.json")
+        reports.append(json.loads((tmp_path / "s.json").read_text())["results"][0])
+    assert reports[0]["score"] == reports[1]["score"]
+    assert reports[0]["signature"] == reports[1]["signature"]
+
+
+def test_score_against_a_benchmark_uses_its_references(uac, sample_data, tmp_path):
+    from .conftest import EXAMPLES
+
+    uac("score", EXAMPLES / "tag-template.jsonl", "--benchmark", "sample", "--metrics", "cider_d", "--data", sample_data,
+        "--json", tmp_path / "s.json")  # fmt: skip
+    assert json.loads((tmp_path / "s.json").read_text())["n"] == 12
+
+
+def bad_inputs():
+    yield "missing reference", CAPTIONS, REFERENCES[:2], "cider_d", ["c"]
+    yield "missing prediction", {"a": "x", "b": "y"}, REFERENCES, "cider_d", ["c"]
+    yield "one clip for cider_d", {"a": "x"}, REFERENCES[:1], "cider_d", ["cider_d"]
+    yield "unknown metric", CAPTIONS, REFERENCES, "cider", ["cider_d", "uac metrics"]
+    yield "null caption", {**CAPTIONS, "a": None}, REFERENCES, "rouge_l", ["line 1", "E_TYPE"]
+    yield "references as text", CAPTIONS, [{"id": "a", "references": "a dog"}, *REFERENCES[1:]], "rouge_l", ["line 1"]
+    yield "no references", CAPTIONS, [{"id": "a", "references": []}, *REFERENCES[1:]], "rouge_l", ["a"]
+
+
+@pytest.mark.parametrize(
+    ("captions", "references", "metric", "told"), [case[1:] for case in bad_inputs()], ids=[case[0] for case in bad_inputs()]
+)
+def test_bad_input_ends_with_two_and_says_why(uac, tmp_path, captions, references, metric, told):
+    predictions = jsonl(tmp_path / "p.jsonl", [{"id": i, "caption": c} for i, c in captions.items()])
+    done = uac("score", predictions, "--references", jsonl(tmp_path / "r.jsonl", references), "--metrics", metric, code=2)
+    assert done.stderr.startswith("error: ")
+    for word in told:
+        assert word in done.stderr
+
+
+def test_broken_files_name_the_line(uac, files, tmp_path):
+    _, references = files
+    for content, told in [
+        (b'{"id": "a", "caption": "x"}\n{"id": \n', "line 2: E_JSON"),
+        (b'{"id": "a", "caption": "x"}\n{"id": "b", "caption": "\xff"}\n', "line 2: E_UTF8"),
+        (b'{"id": "a", "caption": "x"}\n{"id": "a", "caption": "y"}\n', "line 2: E_DUP_ID"),
+    ]:
+        (tmp_path / "bad.jsonl").write_bytes(content)
+        assert told in uac("score", tmp_path / "bad.jsonl", "--references", references, "--metrics", "rouge_l", code=2).stderr
+
+
+def test_empty_captions_score_zero_with_a_counted_warning(uac, files, tmp_path):
+    _, references = files
+    predictions = jsonl(tmp_path / "p.jsonl", [{"id": i, "caption": ""} for i in CAPTIONS])
+    done = uac(
+        "score", predictions, "--references", references, "--metrics", "bleu,rouge_l,cider_d", "--json", tmp_path / "s.json"
+    )
+    results = json.loads((tmp_path / "s.json").read_text())["results"]
+    assert [entry["score"] for entry in results] == [0.0, 0.0, 0.0]
+    assert ": 3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("score", "nowhere.jsonl", "--references", "r.jsonl", "--metrics", "rouge_l"), "nowhere.jsonl"),
+        (("score", "p.jsonl", "--metrics", "rouge_l"), "either --references FILE or --benchmark ID"),
+        (("score", "p.jsonl", "--references", "r.jsonl"), "--metrics"),
+        (("build", "audiocap"), "Did you mean audiocaps"),
+        (("build", "clotho", "--raw", "."), "clotho_captions_evaluation.csv"),
+        (("submit", "p.jsonl", "--benchmark", "sampel", "--system", "A"), "Did you mean sample"),
+        (
+            ("validate", "p.jsonl", "--benchmark", "audiocaps-test", "--data", "empty"),
+            "uac build audiocaps --raw DIR --out empty",
+        ),
+        (("serve", "--db", "mysql://x/y"), "sqlite:///path/to/hub.db"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+def test_wrong_usage_is_explained(uac, arguments, told):
+    assert told in uac(*arguments, code=2).stderr
+
+
+def test_invalid_submission_lists_every_problem_and_stores_nothing(uac, sample_data, tmp_path):
+    from unified_audiocaps.leaderboard.store import ResultStore
+
+    from .conftest import EXAMPLES
+
+    lines = (EXAMPLES / "tag-template.jsonl").read_text(encoding="utf-8").splitlines()
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(
+        "\n".join([*lines[:5], '{"id": "nobody", "caption": "x"}', json.dumps({**json.loads(lines[6]), "caption": " "})])
+    )
+    db = f"sqlite:///{tmp_path}/hub.db"
+    rejected = uac("submit", bad, "--benchmark", "sample", "--system", "A", "--db", db, "--data", sample_data, code=2)
+    checked = uac("validate", bad, "--benchmark", "sample", "--data", sample_data, code=2)
+    assert rejected.stderr == checked.stderr
+    for told in ("3 problems in 7 rows", "line 6: E_UNKNOWN_ID", "line 7: E_EMPTY", "E_MISSING_ID: 6 of 12"):
+        assert told in rejected.stderr
+    assert ResultStore(db).submissions() == []
