@@ -6,9 +6,10 @@ Arguments of a function or command come first, these settings second; there is n
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -56,15 +57,16 @@ class Settings:
         3.0
         """
         variables = os.environ if environment is None else environment
-        values: dict[str, object] = {}
+        values: dict[str, Any] = {}
         for field in fields(cls):
             raw = variables.get(f"UAC_{field.name.upper()}")
             if not raw:
                 continue
-            kind = type(field.default)
+            kind: Callable[[str], Any] = type(field.default)
             try:
-                values[field.name] = Path(raw) if isinstance(field.default, Path) else kind(raw)
+                values[field.name] = Path(raw).expanduser() if isinstance(field.default, Path) else kind(raw)
             except ValueError:
-                raise InputError(f"UAC_{field.name.upper()} is {raw!r}; expected {kind.__name__}.") from None
-        settings = cls(**values)  # type: ignore[arg-type] # every value was converted to its field's own type above
-        return cls(**{**{f.name: getattr(settings, f.name) for f in fields(cls)}, "home": settings.home.expanduser()})
+                expected = {"int": "a whole number", "float": "a number"}[type(field.default).__name__]
+                raise InputError(f"UAC_{field.name.upper()} is {raw!r}; expected {expected}.") from None
+        values.setdefault("home", cls.home.expanduser())
+        return cls(**values)

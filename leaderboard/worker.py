@@ -159,9 +159,15 @@ def work(db: str, data: Path, once: bool = False) -> int:
     worker = Worker(Hub.open(db, data))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
-    if (parent := multiprocessing.parent_process()) is not None:
-        threading.Thread(target=lambda: (parent.join(), worker.stop()), daemon=True).start()
+    threading.Thread(target=_stop_with_parent, args=(worker,), name="parent-watch", daemon=True).start()
     return worker.run(once)
+
+
+def _stop_with_parent(worker: Worker) -> None:
+    """Ends a worker whose web process was killed; a worker started by hand has no such parent."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        worker.stop()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from ..leaderboard.hub import Hub
@@ -28,9 +29,10 @@ def create_app(hub: Hub) -> FastAPI:
         board.render(hub)
     with demo.route("Submit", "/submit"):
         submit.render(hub)
-    return gr.mount_gradio_app(
-        app, demo, path="/", theme=style.THEME, css=style.CSS, ssr_mode=False, footer_links=[], favicon_path=None
-    )
+    # gradio warns about server-side rendering even when it was not asked for
+    warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
+    gr.mount_gradio_app(app, demo, path="/", theme=style.THEME, css=style.CSS, ssr_mode=False, footer_links=[])
+    return app
 
 
 def serve(hub: Hub, host: str, port: int) -> None:
