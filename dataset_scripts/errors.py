@@ -4,6 +4,7 @@
     |-- UnknownNameError(LookupError)              no dataset, metric, benchmark or encoder of that name
     |-- FetchError(OSError)                        a file could not be obtained
     |-- RecordError(ValueError)                    an upstream file holds something that its format forbids
+    |-- StorageError(OSError)                      a folder cannot be written: the disk is full, or the write was refused
     |-- InputError(ValueError)                     what the user handed in is wrong; lists every problem found
     |-- MissingRequirementError(ImportError)       a package, program or model is not installed
     `-- StateError(RuntimeError)                   a submission is not in the state that the step needs
@@ -14,8 +15,10 @@ A message says what came, what was expected and what to do, in that order.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 SHOWN_PROBLEMS = 20
 SHOWN_CHARACTERS = 80
@@ -48,6 +51,28 @@ class UnknownNameError(UnifiedAudioCapsError, LookupError):
 
 class FetchError(UnifiedAudioCapsError, OSError):
     """An upstream file could not be obtained."""
+
+
+class StorageError(UnifiedAudioCapsError, OSError):
+    """A folder cannot be written: the disk is full, a quota or size limit was met, or permission is missing.
+
+    Args:
+        folder: what was being written to.
+        cause: what the system said.
+        done: what the user may rely on now.
+    """
+
+    def __init__(self, folder: Path, cause: OSError, done: str) -> None:
+        self.folder, self.cause, self.done = folder, cause, done
+        reason = cause.strerror or str(cause)
+        if cause.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            what = (
+                f"no room to write to {folder} ({reason}); free some space, or choose another place with --out, and run it again."
+            )
+        else:
+            place = f" at {cause.filename}" if cause.filename else ""
+            what = f"cannot work in {folder}{place} ({reason}); make it readable and writable and run it again."
+        super().__init__(f"{what} {done}")
 
 
 class RecordError(UnifiedAudioCapsError, ValueError):
@@ -94,7 +119,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line is not None else ""
-        return f"{where}{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        which = f" [{self.id}]" if self.id is not None and self.id not in self.message else ""
+        return f"{where}{self.code}{which}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 class InputError(UnifiedAudioCapsError, ValueError):

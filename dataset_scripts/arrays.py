@@ -1,0 +1,179 @@
+"""Small Arrow helpers with which source modules put columns together without Python work per row.
+
+Every function takes arrays of `n` rows and returns an array of `n` rows; nothing is modified in place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from . import schema
+
+_NEEDS_ESCAPE = '["\\\\\\x00-\\x1f]'
+
+
+def text(value: str | None, n: int) -> pa.StringArray:
+    """Returns `value` repeated `n` times."""
+    return pa.nulls(n, pa.string()) if value is None else pa.repeat(pa.scalar(value, pa.string()), n)
+
+
+def struct(kind: pa.StructType, n: int, **fields: Any) -> pa.StructArray:
+    """Returns a struct array of `kind`; fields not given are null, strings and numbers are repeated.
+
+    Args:
+        kind: the struct type, for instance `schema.CAPTION`.
+        n: number of rows.
+        **fields: arrays of `n` rows, or single values.
+
+    Raises:
+        TypeError: a field that `kind` does not have.
+    """
+    unknown = set(fields) - {field.name for field in kind}
+    if unknown:
+        raise TypeError(f"no field {sorted(unknown)} in {kind}")
+    return pa.StructArray.from_arrays([_column(fields.get(field.name), field.type, n) for field in kind], fields=list(kind))
+
+
+def _column(value: Any, kind: pa.DataType, n: int) -> pa.Array:
+    if isinstance(value, pa.ChunkedArray):
+        value = value.combine_chunks()
+    if isinstance(value, pa.Array):
+        return value if value.type == kind else value.cast(kind)
+    if value is None:
+        # A list of scores that nobody gave is empty, not unknown.
+        return empty_lists(kind, n) if pa.types.is_list(kind) and kind.value_type == schema.SCORE else pa.nulls(n, kind)
+    return pa.repeat(pa.scalar(value, kind), n)
+
+
+def empty_lists(kind: pa.ListType, n: int) -> pa.ListArray:
+    """Returns `n` empty lists of type `kind`."""
+    return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1, np.int32)), pa.nulls(0, kind.value_type), type=kind)
+
+
+def lists(values: pa.Array, lengths: np.ndarray[Any, Any]) -> pa.ListArray:
+    """Returns lists of the given lengths cut from `values`, in order.
+
+    Args:
+        values: all elements, row after row.
+        lengths: int[n], elements per row.
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def singletons(values: pa.Array) -> pa.ListArray:
+    """Returns one list per value; a null value gives an empty list."""
+    return interleaved([values])
+
+
+def interleaved(columns: Sequence[pa.Array]) -> pa.ListArray:
+    """Returns per row the list of the columns' values in that row, nulls left out."""
+    n, k = len(columns[0]), len(columns)
+    if k == 1:
+        values = columns[0]
+    else:
+        order = np.arange(n * k).reshape(k, n).T.ravel()
+        values = pa.concat_arrays(list(columns)).take(pa.array(order))
+    if not values.null_count:
+        return lists(values, np.full(n, k))
+    present = values.is_valid()
+    lengths = present.to_numpy(zero_copy_only=False).reshape(n, k).sum(axis=1)
+    return lists(values.filter(present), lengths)
+
+
+def joined_lists(columns: Sequence[pa.ListArray]) -> pa.ListArray:
+    """Returns per row the concatenation of the columns' lists in that row; a null list counts as empty."""
+    n = len(columns[0])
+    lengths = np.stack([pc.fill_null(pc.list_value_length(c), 0).to_numpy(zero_copy_only=False) for c in columns], axis=1)
+    values = pa.concat_arrays([c.flatten() for c in columns])
+    # Where each (row, column) run starts in the result, row after row, and in `values`, column after column.
+    in_result = np.concatenate([[0], np.cumsum(lengths.ravel())[:-1]]).reshape(n, len(columns)) if n else lengths
+    target = np.concatenate([np.repeat(in_result[:, j], lengths[:, j]) + ranges(lengths[:, j]) for j in range(len(columns))])
+    order = np.empty(len(values), np.int64)
+    order[target.astype(np.int64)] = np.arange(len(values))
+    return lists(values.take(pa.array(order)), lengths.sum(axis=1))
+
+
+def ranges(lengths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Returns 0..l-1 for every l, one after the other: the index of every element in its own list.
+
+    >>> ranges(np.array([2, 0, 3])).tolist()
+    [0, 1, 0, 1, 2]
+    """
+    total = int(lengths.sum())
+    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.asarray(np.arange(total) - starts)
+
+
+def lengths_of(column: pa.ListArray) -> np.ndarray[Any, Any]:
+    """Returns int64[n], the number of elements per row; null counts as 0."""
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def json_texts(values: pa.StringArray) -> pa.StringArray:
+    """Returns every text as a JSON string; null stays null. Only texts that need escapes cost Python time."""
+    quoted = pc.binary_join_element_wise('"', values, '"', "")
+    odd = pc.fill_null(pc.match_substring_regex(values, _NEEDS_ESCAPE), False)
+    if pc.any(odd).as_py():
+        escaped = [json.dumps(value, ensure_ascii=False) for value in values.filter(odd).to_pylist()]
+        quoted = pc.replace_with_mask(quoted, odd, pa.array(escaped, pa.string()))
+    return quoted
+
+
+def json_objects(members: Mapping[str, pa.StringArray], more: pa.StringArray | None = None, n: int = 0) -> pa.StringArray:
+    """Returns one JSON object per row.
+
+    Args:
+        members: key to JSON values; a null leaves the key out of that row's object.
+        more: further members as JSON text without braces ("" for none), put behind the others.
+        n: number of rows when there is neither of them.
+    """
+    pieces = [
+        pc.fill_null(pc.binary_join_element_wise(f", {json.dumps(key)}: ", values, ""), "") for key, values in members.items()
+    ]
+    if more is not None:
+        pieces.append(pc.if_else(pc.equal(more, ""), "", pc.binary_join_element_wise(", ", more, "")))
+    if not pieces:
+        return text("{}", n)
+    inner = pc.binary_join_element_wise(*pieces, "") if len(pieces) > 1 else pieces[0]
+    return pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(inner, 2), "}", "")
+
+
+def numbers(texts: pa.StringArray) -> tuple[pa.DoubleArray, pa.StringArray]:
+    """Returns numbers written as text: the float64 values, and the text again where it was written as an integer.
+
+    The second array goes into `extra_json`, so that 10 and 10.0 stay different upstream values.
+    """
+    is_integer = pc.match_substring_regex(texts, "^-?[0-9]+$")
+    return pc.cast(texts, pa.float64()), pc.if_else(is_integer, texts, pa.scalar(None, pa.string()))
+
+
+def record_batch(n: int, **columns: Any) -> pa.RecordBatch:
+    """Returns a batch of the one schema; columns not given are null; required ones are empty lists or objects.
+
+    Args:
+        n: number of rows.
+        **columns: arrays of `n` rows, or single values that are repeated.
+
+    Raises:
+        TypeError: a column that the schema does not have.
+    """
+    unknown = set(columns) - set(schema.SCHEMA.names)
+    if unknown:
+        raise TypeError(f"no column {sorted(unknown)} in the schema")
+    made = []
+    for field in schema.SCHEMA:
+        value = columns.get(field.name)
+        if value is None and pa.types.is_list(field.type) and not field.nullable:
+            made.append(empty_lists(field.type, n))
+        elif value is None and field.name == "extra_json":
+            made.append(text("{}", n))
+        else:
+            made.append(_column(value, field.type, n))
+    return pa.RecordBatch.from_arrays(made, schema=schema.SCHEMA)

@@ -1,0 +1,168 @@
+"""Dataset cards: `cards/<name>.md` here, and the README.md of the built folder, which tells `datasets` what lies where."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from .atomic import write_text
+from .errors import InputError
+
+DEFAULT_CONFIG = "sample"
+_FIELDS = ("license_text", "license_audio", "homepage", "citation", "clips")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What people must know about a dataset before they use it.
+
+    Attributes:
+        name: config name.
+        license_text: terms of the captions and questions.
+        license_audio: terms of the sound.
+        homepage: the publisher's page.
+        citation: how to cite it.
+        clips: documented number of clips per split.
+        prose: a page of text with the known defects, Markdown.
+    """
+
+    name: str
+    license_text: str
+    license_audio: str
+    homepage: str
+    citation: str
+    clips: dict[str, int] = field(default_factory=dict)
+    prose: str = ""
+
+    @classmethod
+    def load(cls, name: str) -> Card:
+        """Returns the card of a dataset.
+
+        Raises:
+            FileNotFoundError: `cards/<name>.md` is missing (a mistake in this project).
+            ValueError: its front matter lacks a field.
+        """
+        return _load(name)
+
+
+@functools.cache
+def _load(name: str) -> Card:
+    import yaml
+
+    text = resources.files(__package__).joinpath("cards", f"{name}.md").read_text(encoding="utf-8")
+    front, prose = text.removeprefix("---\n").split("\n---\n", 1)
+    values = yaml.safe_load(front)
+    lacking = [key for key in _FIELDS if not values.get(key)]
+    if lacking:
+        raise ValueError(f"cards/{name}.md: the front matter lacks {', '.join(lacking)}")
+    texts = {key: str(values[key]).strip() for key in _FIELDS if key != "clips"}
+    return Card(name=name, clips=dict(values["clips"]), prose=prose.strip(), **texts)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Returns the manifest of a built config folder, None if there is none.
+
+    Raises:
+        InputError: the file is there and cannot be read as a manifest.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as problem:
+        raise InputError(f"{path} is damaged ({problem}); build {folder.name} again with --force.") from None
+    if not isinstance(manifest, dict) or "splits" not in manifest:
+        raise InputError(f"{path} is not a manifest of `uac build`; build {folder.name} again with --force.")
+    return manifest
+
+
+def built_configs(data: Path) -> list[str]:
+    """Returns the sorted names of the configs that were built into the folder `data`."""
+    return sorted(path.parent.name for path in (data / "data").glob("*/manifest.json"))
+
+
+def write_readme(data: Path) -> None:
+    """Writes `data`/README.md from the manifests that lie there; does nothing when it already says so."""
+    text = render(data)
+    path = data / "README.md"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def render(data: Path) -> str:
+    """Returns the Hub README of the folder `data`: YAML with one entry per config and split, then a section per config."""
+    import yaml
+
+    configs, sections = [], []
+    for name in built_configs(data):
+        manifest = read_manifest(data / "data" / name)
+        if manifest is None or not manifest["splits"]:
+            continue
+        files = [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in manifest["splits"]]
+        configs.append({"config_name": name, "data_files": files, **({"default": True} if name == DEFAULT_CONFIG else {})})
+        sections.append(_section(name, manifest, json.loads((data / "data" / name / "stats.json").read_text(encoding="utf-8"))))
+    front = {
+        "pretty_name": "unified-audiocaps",
+        "license": "other",
+        "license_name": "per-config",
+        "license_link": "README.md",
+        "language": ["en"],
+        "task_categories": ["audio-text-to-text", "text-to-audio", "question-answering"],
+        "tags": ["audio", "audio-captioning", "audio-question-answering"],
+        "configs": configs,
+    }
+    head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{head}---\n\n{_INTRODUCTION}\n" + "\n".join(sections)
+
+
+_INTRODUCTION = """# unified-audiocaps
+
+Audio-caption datasets under one schema: every config has the same columns, so any of them can be concatenated.
+
+```python
+from datasets import load_dataset
+
+clips = load_dataset("unified-audiocaps", "sample", split="test")  # from the folder above this one
+```
+
+Each config has its own licences and its own known defects: read its section before you use it."""
+
+
+def _section(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
+    card = Card.load(name)
+    lines = [
+        f"## {name}",
+        "",
+        f"{manifest['title']}, release {manifest['release']}. Homepage: {card.homepage}",
+        "",
+        f"- Licence of the texts: {card.license_text}",
+        f"- Licence of the sound: {card.license_audio}",
+        "",
+        "| split | clips | captions | hours | mean s | mean words | absent | questions |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        *(_row(split, figures) for split, figures in stats["splits"].items()),
+    ]
+    lines += [_row(f"{split} / {subset}", one) for split, subsets in stats["subsets"].items() for subset, one in subsets.items()]
+    for split, reason in manifest["skipped"].items():
+        lines.append(f"\n`{split}`: {reason}.")
+    lines += ["", card.prose, "", "```", card.citation, "```", ""]
+    return "\n".join(lines)
+
+
+def _row(label: str, figures: dict[str, Any]) -> str:
+    def shown(key: str, pattern: str) -> str:
+        return "–" if figures[key] is None else format(figures[key], pattern)
+
+    cells = [shown("rows", ",d"), shown("captions", ",d"), shown("hours", ",.1f") if figures["hours"] else "–"]
+    cells += [
+        shown("mean_duration_s", ".2f"),
+        shown("mean_caption_words", ".2f"),
+        shown("absent_share", ".1%"),
+        shown("qa", ",d"),
+    ]
+    return f"| {label} | {' | '.join(cells)} |"

@@ -1,0 +1,100 @@
+"""Record batches to parquet shards whose bytes depend on the rows alone.
+
+Rows are cut anew into row groups of a fixed size and made contiguous before every write: batch sizes and worker counts
+leave no trace. zstd, page index, no time stamps. A shard is flushed to the disk before anybody hears of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .schema import schema_with_features
+
+ROW_GROUPS_PER_SHARD = 50
+
+
+def regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yields contiguous tables of exactly `rows` rows (the last one may have fewer), in order."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for incoming in batches:
+        rest = incoming
+        while count + rest.num_rows >= rows:
+            head = rest.slice(0, rows - count)
+            yield pa.Table.from_batches([*waiting, head]).combine_chunks()
+            rest = rest.slice(rows - count)
+            waiting, count = [], 0
+        if rest.num_rows:
+            waiting.append(rest)
+            count += rest.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def write(tables: Iterable[pa.Table], folder: Path, stem: str) -> list[dict[str, Any]]:
+    """Writes tables, one row group each, and returns per shard its `file`, `rows`, `bytes` and `sha256`.
+
+    Args:
+        tables: what `regroup` yields.
+        folder: where the shards go, as `<stem>.<number>.parquet`.
+        stem: beginning of the file names.
+
+    Returns:
+        The shards in order; none for no rows, since a parquet file without rows breaks loading its whole config.
+    """
+    shards: list[dict[str, Any]] = []
+    for number, groups in enumerate(_chunks(tables, ROW_GROUPS_PER_SHARD)):
+        path = folder / f"{stem}.{number}.parquet"
+        shards.append({"file": path.name, "rows": write_file(groups, path), **identity(path)})
+    return shards
+
+
+def write_file(groups: Iterable[pa.Table], path: Path) -> int:
+    """Writes one parquet file, one row group per table, flushes it to the disk and returns the number of rows."""
+    rows = 0
+    path.unlink(missing_ok=True)  # never write through a hard link into what was built before
+    with path.open("wb") as stream:
+        writer = None
+        try:
+            for group in groups:
+                if writer is None:
+                    schema = schema_with_features() if "captions" in group.schema.names else group.schema
+                    writer = pq.ParquetWriter(stream, schema, compression="zstd", write_page_index=True)
+                writer.write_table(group.cast(writer.schema), row_group_size=max(1, group.num_rows))
+                rows += group.num_rows
+        finally:
+            if writer is not None:
+                writer.close()
+        stream.flush()
+        os.fsync(stream.fileno())
+    return rows
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """Returns a file's `bytes` and `sha256`."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _chunks(tables: Iterable[pa.Table], size: int) -> Iterator[Iterator[pa.Table]]:
+    """Yields iterators over `size` tables each; an iterator must be used up before the next one is asked for."""
+    stream = iter(tables)
+    for first in stream:
+
+        def group(head: pa.Table = first) -> Iterator[pa.Table]:
+            yield head
+            for _ in range(size - 1):
+                following = next(stream, None)
+                if following is None:
+                    return
+                yield following
+
+        yield group()

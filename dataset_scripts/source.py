@@ -1,0 +1,192 @@
+"""What a dataset is: a name, the upstream files it is made of, and how these become rows of the one schema.
+
+- One module in `sources/` defines one `Source`; its file name is the config's name. Nothing else is edited to add a dataset.
+- A source only parses. Finding files, checking rows, repeated ids, shards, statistics and cards are the business of others.
+- Reading is lossless: `rebuild` gives back the upstream records of any table of its rows, equal as parsed values.
+- Row ids: `<config>/<split>/<upstream key>`; a corpus published in subsets has the subset in place of the split. An id says
+  the same for ever; it does not depend on the order of files or rows.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from .arrays import record_batch
+from .card import Card
+from .errors import InputError
+from .files import Found, Part, UpstreamFile, locate
+from .registry import Registry
+
+Record = dict[str, Any]
+
+
+class Source(ABC):
+    """Base class of all datasets.
+
+    Attributes:
+        name: config name; the module's name.
+        dataset: the corpus, which releases share (`audiocaps` for v1 and v2).
+        title: the name as the literature writes it.
+        release: version, as the publisher calls it.
+        splits: split names in the order of the card.
+        split_aliases: other unambiguous names of splits, such as the publisher's file names.
+        files: every file that can be read, in build order; empty if the source needs none.
+        repo: where the records come from, for `provenance`.
+        primary_style: the style that the column `caption` is taken from.
+        version: raised when `read_part` changes its output, so that what was built before is built again.
+        row_group_rows: rows per parquet row group; fewer for rows that hold sound.
+        where_to_get: one sentence for a user who has none of the files.
+    """
+
+    name: ClassVar[str]
+    dataset: ClassVar[str]
+    title: ClassVar[str]
+    release: ClassVar[str]
+    splits: ClassVar[tuple[str, ...]]
+    split_aliases: ClassVar[Mapping[str, str]] = {}
+    files: ClassVar[tuple[UpstreamFile, ...]] = ()
+    repo: ClassVar[str] = ""
+    primary_style: ClassVar[str] = "default"
+    version: ClassVar[int] = 1
+    row_group_rows: ClassVar[int] = 10_000
+    where_to_get: ClassVar[str] = ""
+
+    @property
+    def card(self) -> Card:
+        """Licence, homepage, citation, sizes and known defects, from `cards/<name>.md`."""
+        return Card.load(self.name)
+
+    @property
+    def needs(self) -> str:
+        """What a user has to have before building."""
+        return "--raw DIR" if self.files else "nothing"
+
+    @property
+    def subsets(self) -> list[str]:
+        """Subset names in build order."""
+        return list(dict.fromkeys(file.subset for file in self.files if file.subset))
+
+    def default_raw(self) -> Path | None:
+        """Returns the folder to read when the user names none, None if there is no such folder."""
+        return None
+
+    def locate(self, raw: Path | None, without: Path | None = None) -> Found:
+        """Returns what can be built from the folder `raw`.
+
+        Raises:
+            InputError: nothing can be built from it; the message lists the expected names.
+        """
+        if not self.files:
+            return Found(tuple(Part(split, None, {}) for split in self.splits), {}, ())
+        folder = raw if raw is not None else self.default_raw()
+        if folder is None:
+            raise InputError(
+                f"{self.name} is built from files that you have: `uac build {self.name} --raw DIR`. {self._expected()}"
+            )
+        found = locate(self.name, self.files, folder, without)
+        if not found.parts:
+            seen = f" Found there: {', '.join(found.unknown[:10])}." if found.unknown else " The folder holds no data file."
+            raise InputError(f"{self.name}: --raw {folder} holds none of the upstream files. {self._expected()}{seen}")
+        return found
+
+    def _expected(self) -> str:
+        names = list(dict.fromkeys(file.shown for file in self.files))
+        return f"Expected at any depth: {', '.join(names)}. {self.where_to_get}".rstrip()
+
+    def read(self, raw_dir: Path | None, split: str) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of one split in file order, repeated ids included.
+
+        Args:
+            raw_dir: folder with the upstream files; None where the source needs none.
+            split: one of `splits`.
+
+        Raises:
+            InputError: the folder does not hold the split's files.
+            RecordError: a file holds something that its format forbids.
+        """
+        for part in self.locate(raw_dir).parts:
+            if part.split == split:
+                yield from self.read_part(part)
+
+    @abstractmethod
+    def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of one part in file order; memory stays bounded where the format allows it."""
+
+    @abstractmethod
+    def records(self, row: Record) -> Iterable[tuple[str, int, Record]]:
+        """Yields the upstream records that one row (as Python values) was made of: file, position in it, record."""
+
+    def warnings(self, part: Part) -> list[str]:
+        """Returns what looks odd about a part's files although they can be read."""
+        return []
+
+    def rebuild(self, table: pa.Table | pa.RecordBatch) -> dict[str, list[Record]]:
+        """Returns the upstream records of `table` per file, in the file's order, equal to what a parser of the file gives."""
+        files: dict[str, list[tuple[int, Record]]] = {}
+        for batch in table.to_batches(max_chunksize=10_000) if isinstance(table, pa.Table) else [table]:
+            for row in batch.to_pylist():
+                for file, position, record in self.records(row):
+                    files.setdefault(file, []).append((position, record))
+        return {file: [record for _, record in sorted(found, key=lambda item: item[0])] for file, found in sorted(files.items())}
+
+    def batch(self, part: Part, n: int, **columns: Any) -> pa.RecordBatch:
+        """Returns a batch of the schema with the columns that are the same in every row of this source filled in."""
+        common = {
+            "dataset": self.dataset,
+            "subset": part.subset,
+            "split": part.split,
+            "release": self.release,
+            "license_text": self.card.license_text,
+            "license_audio": self.card.license_audio,
+        }
+        return record_batch(n, **{**common, **columns})
+
+
+def merged(values: Mapping[str, Any], extra_json: str | None) -> Record:
+    """Returns an upstream record: column values that are not null, overruled and completed by the verbatim extra fields."""
+    return {**{key: value for key, value in values.items() if value is not None}, **json.loads(extra_json or "{}")}
+
+
+SOURCES: Registry[Source] = Registry("dataset", "unified_audiocaps.dataset_scripts.sources", Source, "uac sources")  # type: ignore[type-abstract] # only subclasses are looked up
+
+
+def source(name: str) -> Source:
+    """Returns the dataset called `name`.
+
+    Raises:
+        UnknownNameError: there is none; the message proposes close names.
+    """
+    return SOURCES.get(name)()
+
+
+def describe_sources() -> list[dict[str, Any]]:
+    """Returns one JSON-ready description per dataset, sorted by name.
+
+    Keys: `name`, `title`, `release`, `splits`, `subsets`, `clips` (documented clips per split), `license_text`,
+    `license_audio`, `homepage`, `files` (the upstream file names that are looked for), `needs`.
+    """
+    found = []
+    for name in SOURCES.names():
+        one = source(name)
+        found.append(
+            {
+                "name": one.name,
+                "title": one.title,
+                "release": one.release,
+                "splits": list(one.splits),
+                "subsets": one.subsets,
+                "clips": dict(one.card.clips),
+                "license_text": one.card.license_text,
+                "license_audio": one.card.license_audio,
+                "homepage": one.card.homepage,
+                "files": list(dict.fromkeys(file.shown for file in one.files)),
+                "needs": one.needs,
+            }
+        )
+    return found

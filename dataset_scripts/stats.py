@@ -1,0 +1,106 @@
+"""Counts over rows: what `stats.json`, the card's tables and the papers' tables are made of.
+
+A tally is a JSON-ready dictionary of sums; tallies of parts add up to the tally of the whole, so parts can be counted
+apart and in any order. Lengths are words between white space, as the papers count them; hours are sums of `duration_s`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Runs of what Python's str.split() does not split at: RE2's \s knows only some of Unicode's white space.
+_WORD = r"[^\s\p{Z}\x0b\x1c-\x1f\x{85}]+"
+
+Tally = dict[str, Any]
+
+
+def tally(table: pa.Table, primary_style: str) -> Tally:
+    """Returns the sums over some rows.
+
+    Args:
+        table: rows of the schema (`id`, `captions`, `duration_s`, `qa`, `tags`, `clip_keys` are read).
+        primary_style: captions in this style make up the mean caption length.
+    """
+    flat = pc.list_flatten(table["captions"]).combine_chunks()
+    text, style = pc.struct_field(flat, "text"), pc.struct_field(flat, "style")
+    counted = pa.table(
+        {
+            "style": style,
+            "words": pc.count_substring_regex(text, _WORD),
+            "absent": pc.cast(pc.fill_null(pc.struct_field(flat, "is_absent"), False), pa.int64()),
+        }
+    )
+    counted = counted.append_column("blank", pc.cast(pc.equal(counted["words"], 0), pa.int64()))
+    grouped = counted.group_by("style", use_threads=False).aggregate(
+        [("words", "count"), ("words", "sum"), ("absent", "sum"), ("blank", "sum")]
+    )
+    styles = {
+        row["style"]: {
+            "captions": row["words_count"],
+            "words": row["words_sum"],
+            "absent": row["absent_sum"],
+            "blank": row["blank_sum"],
+        }
+        for row in sorted(grouped.to_pylist(), key=lambda row: str(row["style"]))
+    }
+    duration = table["duration_s"]
+    return {
+        "rows": table.num_rows,
+        "duration_rows": table.num_rows - duration.null_count,
+        "duration_s": pc.sum(duration).as_py() or 0.0,
+        "primary_captions": styles.get(primary_style, {}).get("captions", 0),
+        "primary_words": styles.get(primary_style, {}).get("words", 0),
+        "qa": pc.sum(pc.list_value_length(table["qa"])).as_py() or 0,
+        "tags": pc.sum(pc.list_value_length(table["tags"])).as_py() or 0,
+        "rows_without_clip_key": pc.sum(pc.equal(pc.list_value_length(table["clip_keys"]), 0)).as_py() or 0,
+        "styles": styles,
+    }
+
+
+def add(tallies: Iterable[Tally]) -> Tally:
+    """Returns the sum of tallies, key by key; an empty dictionary for none."""
+    total: Tally = {}
+    for one in tallies:
+        for key, value in one.items():
+            if isinstance(value, dict):
+                total[key] = add([total.get(key, {}), value])
+            else:
+                total[key] = total.get(key, 0) + value
+    return total
+
+
+def summary(one: Tally) -> dict[str, Any]:
+    """Returns the figures that people read, from the sums of a tally; means of nothing are None."""
+    styles = one.get("styles", {})
+    captions = sum(style["captions"] for style in styles.values())
+    absent = sum(style["absent"] for style in styles.values())
+    blank = sum(style["blank"] for style in styles.values())
+    return {
+        "rows": one.get("rows", 0),
+        "captions": captions,
+        "hours": one.get("duration_s", 0.0) / 3600,
+        "mean_duration_s": _mean(one.get("duration_s", 0.0), one.get("duration_rows", 0)),
+        "mean_caption_words": _mean(one.get("primary_words", 0), one.get("primary_captions", 0)),
+        "absent_share": _mean(absent, captions),
+        "blank_captions": blank,
+        "qa": one.get("qa", 0),
+        "tags": one.get("tags", 0),
+        "rows_without_duration": one.get("rows", 0) - one.get("duration_rows", 0),
+        "rows_without_clip_key": one.get("rows_without_clip_key", 0),
+        "styles": {
+            name: {
+                "captions": style["captions"],
+                "mean_words": _mean(style["words"], style["captions"]),
+                "absent": style["absent"],
+            }
+            for name, style in sorted(styles.items())
+        },
+    }
+
+
+def _mean(total: float, count: int) -> float | None:
+    return total / count if count else None
