@@ -214,7 +214,11 @@ def _references_row(line: int, item: Mapping[str, object]) -> ReferencesRow:
     if not isinstance(found, list) or not found:
         came = "an empty list" if found == [] else _kind(found)
         raise _LineError(
-            "E_TYPE", f"references is {came}; expected a list of at least one text", id_=id_, column="references", hint="even for one reference"
+            "E_TYPE",
+            f"references is {came}; expected a list of at least one text",
+            id_=id_,
+            column="references",
+            hint="even for one reference",
         )
     return ReferencesRow(line, id_, tuple(_text(text, "references", id_) for text in found))
 
@@ -289,7 +293,11 @@ def _header_problems(header: list[str], line: int) -> Iterable[Problem]:
             came = "missing" if name not in header else f"there {header.count(name)} times"
             names = ", ".join(shorten(column) for column in header[:10])
             yield Problem(
-                "E_COLUMN", f"the column {name!r} is {came}; found {names}", line=line, column=name, hint="the first line names the columns"
+                "E_COLUMN",
+                f"the column {name!r} is {came}; found {names}",
+                line=line,
+                column=name,
+                hint="the first line names the columns",
             )
 
 

@@ -34,7 +34,9 @@ class CaptionPairs:
     def __post_init__(self) -> None:
         lengths = (len(self.ids), len(self.candidates), len(self.references))
         if len(set(lengths)) != 1:
-            raise InputError(f"{lengths[0]:,} ids, {lengths[1]:,} candidates and {lengths[2]:,} lists of references; expected one of each per item.")
+            raise InputError(
+                f"{lengths[0]:,} ids, {lengths[1]:,} candidates and {lengths[2]:,} lists of references; expected one of each per item."
+            )
         if not self.ids:
             raise InputError("there is nothing to score: no item was given.")
         problems: list[Problem] = []
@@ -74,7 +76,9 @@ class CaptionPairs:
                 problems,
             )
         # what is no list of texts is kept whole here, so that __post_init__ sees and rejects it
-        columns = tuple(tuple(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else texts for texts in references.values())
+        columns = tuple(
+            tuple(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else texts for texts in references.values()
+        )
         return cls(tuple(references), tuple(predictions[id_] for id_ in references), columns)  # type: ignore[arg-type] # checked there
 
     @classmethod
@@ -85,7 +89,9 @@ class CaptionPairs:
             InputError: the lists differ in length, or an entry is not text.
         """
         if len(candidates) != len(references):
-            raise InputError(f"{len(candidates):,} predictions and {len(references):,} lists of references; expected as many of one as of the other.")
+            raise InputError(
+                f"{len(candidates):,} predictions and {len(references):,} lists of references; expected as many of one as of the other."
+            )
         ids = [str(index) for index in range(len(candidates))]
         return cls.join(dict(zip(ids, candidates, strict=True)), dict(zip(ids, references, strict=True)))
 
@@ -109,13 +115,19 @@ def _problems(id_: str, candidate: object, references: object) -> list[Problem]:
     if not isinstance(id_, str):
         found.append(Problem("E_TYPE", f"id is {shorten(id_)}; expected text", column="id"))
     if not isinstance(candidate, str):
-        found.append(Problem("E_TYPE", f"the prediction of {shorten(id_)} is {shorten(candidate)}; expected text", id=id_, column="caption"))
+        found.append(
+            Problem(
+                "E_TYPE", f"the prediction of {shorten(id_)} is {shorten(candidate)}; expected text", id=id_, column="caption"
+            )
+        )
     if isinstance(references, str) or not isinstance(references, tuple):
         message = f"the references of {shorten(id_)} are {shorten(references)}; expected a list of texts"
         found.append(Problem("E_TYPE", message, id=id_, column="references", hint="even for one reference"))
     elif not all(isinstance(text, str) for text in references):
         wrong = next(text for text in references if not isinstance(text, str))
-        found.append(Problem("E_TYPE", f"a reference of {shorten(id_)} is {shorten(wrong)}; expected text", id=id_, column="references"))
+        found.append(
+            Problem("E_TYPE", f"a reference of {shorten(id_)} is {shorten(wrong)}; expected text", id=id_, column="references")
+        )
     elif not any(text.strip() for text in references):
         found.append(Problem("E_EMPTY", f"id {shorten(id_)} has no reference that holds any text", id=id_, column="references"))
     return found
