@@ -101,7 +101,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         encoder="minilm",
         subtask="long",
         n_items=12,
-        items_sha256="",
+        items_sha256="959944cba50f30367fdc3993287dd7e9c879f11d00b926e6ffac587683452f91",
         build_command="uac build sample",
     ),
     Benchmark(

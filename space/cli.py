@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..dataset_scripts.errors import InputError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
+
+if TYPE_CHECKING:
+    from ..dataset_scripts.build import BuildReport
 
 BAD_INPUT, OUR_FAILURE = 2, 1
 
@@ -154,8 +157,29 @@ def build(
     out = out or Settings.from_environment().data
     for name in names:
         report = build_source(name, raw=raw, out=out, splits=split or None, workers=workers, limit=limit, force=force)
-        for line in report.lines():
-            _say(line)
+        _print_build(report)
+
+
+def _print_build(report: BuildReport) -> None:
+    done = "is up to date" if report.reused else f"built in {report.seconds:.1f} s"
+    _say(f"{report.config} {done}: {report.path}")
+    for name, numbers in {**report.statistics["splits"], **report.statistics["subsets"]}.items():
+        line = f"  {name}: {numbers['rows']:,} rows, {numbers['captions']:,} captions"
+        if numbers["mean_duration_s"] is not None:
+            line += f", {numbers['hours']:,.2f} h, mean duration {numbers['mean_duration_s']:.2f} s"
+        if numbers["mean_caption_words"] is not None:
+            line += f", mean length {numbers['mean_caption_words']:.2f} words"
+        if numbers["qa"]:
+            line += f", {numbers['qa']:,} questions"
+        _say(line)
+    for label, why in report.skipped.items():
+        _say(f"  not built: {label}: {why}")
+    for rule, count in report.dropped.items():
+        _say(f"  dropped by rule {rule}: {count:,} (kept whole in dropped.parquet)")
+    if report.unknown_files:
+        _say(f"  not read, unknown names: {', '.join(report.unknown_files)}")
+    for warning in report.warnings:
+        typer.echo(f"warning: {report.config}: {warning}", err=True)
 
 
 # -- scores ----------------------------------------------------------------------------------------------------------------------
