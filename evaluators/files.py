@@ -1,8 +1,8 @@
-"""The one reader of predictions and references files.
+r"""The one reader of predictions and references files.
 
 A predictions file is jsonl (`{"id": ..., "caption": ...}`) or csv with those two columns, a references file is jsonl
 (`{"id": ..., "references": [...]}`); both may end in `.gz`. Text is UTF-8, a byte order mark is accepted, extra keys and
-columns are ignored, blank lines too. A jsonl line ends at `\\n` only: U+2028, `\\x0b`, `\\x85` and a lone `\\r` are content.
+columns are ignored, blank lines too. A jsonl line ends at `\n` only: U+2028, `\x0b`, `\x85` and a lone `\r` are content.
 What is wrong with a line is a `Problem` with its 1-based line; what is wrong with the whole file raises `InputError`.
 """
 
@@ -143,7 +143,7 @@ def _file_format(path: Path, accepted: tuple[str, ...]) -> str:
 
 
 def _byte_lines(path: Path) -> Iterator[bytes]:
-    """Yields the lines of a plain or gzip file, cut after `\\n` only, without the byte order mark."""
+    r"""Yields the lines of a plain or gzip file, cut after `\n` only, without the byte order mark."""
     open_ = gzip.open if path.suffix == ".gz" else open
     try:
         with cast("IO[bytes]", open_(path, "rb")) as file:

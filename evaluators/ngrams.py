@@ -6,7 +6,7 @@ Sentences are numbered item by item: the candidate of an item, then its referenc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain

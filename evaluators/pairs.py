@@ -35,7 +35,8 @@ class CaptionPairs:
         lengths = (len(self.ids), len(self.candidates), len(self.references))
         if len(set(lengths)) != 1:
             raise InputError(
-                f"{lengths[0]:,} ids, {lengths[1]:,} candidates and {lengths[2]:,} lists of references; expected one of each per item."
+                f"{lengths[0]:,} ids, {lengths[1]:,} candidates and {lengths[2]:,} lists of references; "
+                "expected one of each per item."
             )
         if not self.ids:
             raise InputError("there is nothing to score: no item was given.")
@@ -71,8 +72,8 @@ class CaptionPairs:
         ]
         if problems:
             raise InputError(
-                f"predictions and references do not cover the same ids: {len(missing):,} of {len(references):,} references have no "
-                f"prediction, {len(unknown):,} of {len(predictions):,} predictions have no references.",
+                f"predictions and references do not cover the same ids: {len(missing):,} of {len(references):,} references have "
+                f"no prediction, {len(unknown):,} of {len(predictions):,} predictions have no references.",
                 problems,
             )
         # what is no list of texts is kept whole here, so that __post_init__ sees and rejects it
@@ -90,7 +91,7 @@ class CaptionPairs:
         """
         if len(candidates) != len(references):
             raise InputError(
-                f"{len(candidates):,} predictions and {len(references):,} lists of references; expected as many of one as of the other."
+                f"{len(candidates):,} predictions and {len(references):,} lists of references; expected equally many."
             )
         ids = [str(index) for index in range(len(candidates))]
         return cls.join(dict(zip(ids, candidates, strict=True)), dict(zip(ids, references, strict=True)))

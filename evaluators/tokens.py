@@ -1,8 +1,8 @@
 r"""Penn Treebank words of a caption: what the Stanford tokenizer 3.4.1 leaves of it in the COCO caption evaluation.
 
 Metrics of n-grams are defined on these words, so the tokenizer is part of their definition. The Java program is a lexer: at
-each place the rule that matches most characters wins, the earlier one on a tie. So is this, with the rules that captions can meet,
-written from the program's behaviour. Its output is lower-cased and loses the punctuation of `PUNCTUATION`.
+each place the rule that matches most characters wins, the earlier one on a tie. So is this, with the rules that
+captions can meet, written from the program's behaviour. Its output is lower-cased and loses the punctuation of `PUNCTUATION`.
 
 Deliberate differences: any line break (`\n`, `\r`, U+2028, `\x0b`, `\x85`, …) is white space, where it makes the original
 lose or shift captions; a token never holds a space (the original keeps "2 1/2" and "(650) 555-1234" together by U+00A0,
@@ -83,9 +83,9 @@ _WHOLE = {
     **{"[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"},
     **{"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"},
     **{"¢": "cents", "£": "#", "¤": "$", "€": "$", "₠": "$"},
-    **dict.fromkeys(["“", "”", "«", "»", '"'], "''"),
-    **dict.fromkeys(["‘", "’", "‛", "‹", "›"], "'"),
-    **dict.fromkeys(["–", "—", "―", "&md;", "&mdash;", "&ndash;"], "--"),
+    **dict.fromkeys(["\u201c", "\u201d", "\u00ab", "\u00bb", '"'], "''"),
+    **dict.fromkeys(["\u2018", "\u2019", "\u201b", "\u2039", "\u203a"], "'"),
+    **dict.fromkeys(["\u2013", "\u2014", "\u2015", "&md;", "&mdash;", "&ndash;"], "--"),
     **{"…": "...", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": ""},
 }
 
@@ -124,7 +124,7 @@ _FILE_ENDINGS = (
 
 @cache
 def _rules() -> tuple[re.Pattern[str], ...]:
-    """Returns the rules in order. The groups of a rule are its tokens; what it matches behind the last group is looked at only."""
+    """Returns the rules in order. Groups are tokens; what a rule matches behind its last group is looked at, not taken."""
     letter, digit = _letters(), r"\d"
     alnum = f"[{letter}{digit}]"
     letter = f"[{letter}]"
@@ -138,13 +138,19 @@ def _rules() -> tuple[re.Pattern[str], ...]:
     path = r"""(?:/[^\s"<>|()]+[^\s"<>|.!?(){},\-])?"""
     patterns = [
         # markup, addresses
-        r"""(<(?:[!?][A-Za-z-][^>]*|/?[A-Za-z][A-Za-z0-9_:.-]*(?: +[A-Za-z0-9_:.-]+(?: *= *(?:"[^"'<>]*"|'[^"'<>]*'))?)* */?)>)""",
+        r"(<[!?][A-Za-z-][^>]*>)",
+        r"""(</?[A-Za-z][A-Za-z0-9_:.-]*(?: +[A-Za-z0-9_:.-]+(?: *= *(?:"[^"'<>]*"|'[^"'<>]*'))?)* */?>)""",
         r"""((?i:https?)://[^\s"<>|()]+[^\s"<>|.!?(){},\-])""",
         rf"""((?i:www)\.(?:[^\s"<>|.!?(){{}},]+\.)+[a-zA-Z]{{2,4}}{path})""",
         rf"((?:{host})+(?:com|net|org|edu){path})",
         r"""((?:&lt;|<)?[a-zA-Z0-9][^\s"<>|()]*@(?:[^\s"<>|().]+\.)*[^\s"<>|().]+(?:&gt;|>)?)""",
         r"(@[a-zA-Z_][a-zA-Z_0-9]*)",
         f"(#{letter}+)",
+        # abbreviations
+        rf"((?i:{_ABBREVIATIONS})\.)",
+        rf"((?:{_CAPITAL_ABBREVIATIONS})\.)",
+        r"([A-Za-z](?:\.[A-Za-z])*\.)",
+        r"((?i:nos?|op|pp?|art|figs?|ca)\.) ?[0-9]",
         # words that are two
         r"(?i)(can)(not)",
         r"(?i)(gon|wan)(na)",
@@ -174,11 +180,6 @@ def _rules() -> tuple[re.Pattern[str], ...]:
         r"([A-Z]+(?:(?:[+&]|&amp;)[A-Z]+)+)",
         r"([Cc]\+\+|[CcFf]#)",
         rf"({alnum}+(?:\.{alnum}+)*\.(?i:{_FILE_ENDINGS}))[^A-Za-z0-9]",
-        # abbreviations
-        rf"((?i:{_ABBREVIATIONS})\.)",
-        rf"((?:{_CAPITAL_ABBREVIATIONS})\.)",
-        r"([A-Za-z](?:\.[A-Za-z])*\.)",
-        r"((?i:nos?|op|pp?|art|figs?|ca)\.) ?[0-9]",
         # faces
         r"([<>]?[:;=]['\"]?[-o*']?[()DPdpO\\@|\[\]{])[^A-Za-z]",
         r"(\^_\^|-_-)",

@@ -32,14 +32,17 @@ class Bleu(Metric):
     title = "BLEU"
     components = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
     source = "Papineni et al. 2002 (ACL); COCO caption evaluation, arXiv:1504.00325"
-    definition = "Share of the candidate's 1- to 4-word sequences that stand in a reference, with a penalty for short candidates; pooled over the corpus."
+    definition = (
+        "Share of the candidate's 1- to 4-word sequences that stand in a reference, with a penalty for short candidates; "
+        "pooled over the corpus."
+    )
 
     def parameters(self, pairs: CaptionPairs, work: Workspace) -> Mapping[str, str]:
         """Returns tokenizer, orders, length rule and smoothing."""
         return {"tok": TOKENIZER, "max_n": str(MAX_ORDER), "length": "closest", "smooth": f"{TINY:g}/{SMALL:g}"}
 
     def item_stats(self, pairs: CaptionPairs, work: Workspace) -> Floats:
-        """Returns float64[n, 10]: matches of order 1 to 4, n-grams of order 1 to 4, candidate length, closest reference length."""
+        """Returns float64[n, 10]: matches of order 1-4, n-grams of order 1-4, candidate length, closest reference length."""
         words = work.shared(word_ids)
         return bleu_stats(words, work.shared(counted_ngrams))
 

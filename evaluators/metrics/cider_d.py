@@ -37,7 +37,10 @@ class CiderD(Metric):
     value_range = (0.0, 10.0)
     needs_whole_corpus = True
     source = "Vedantam et al. 2015 (CVPR), section 5.2; COCO caption evaluation, arXiv:1504.00325"
-    definition = "Cosine of tf-idf weighted 1- to 4-word sequences against each reference, averaged; rare sequences count more. Depends on the whole set."
+    definition = (
+        "Cosine of tf-idf weighted 1- to 4-word sequences against each reference, averaged; rare sequences count more. "
+        "Depends on the whole set."
+    )
 
     def parameters(self, pairs: CaptionPairs, work: Workspace) -> Mapping[str, str]:
         """Returns tokenizer, orders, width of the length penalty and the size of the set that gave the idf."""
@@ -51,8 +54,8 @@ class CiderD(Metric):
         """
         if len(pairs) < 2:
             raise InputError(
-                "CIDEr-D cannot score one item: its n-gram weights come from how many items share an n-gram, so with one item all are 0. "
-                "Score it within its whole set, or use bleu or rouge_l."
+                "CIDEr-D cannot score one item: its n-gram weights come from how many items share an n-gram, so with one item all "
+                "are 0. Score it within its whole set, or use bleu or rouge_l."
             )
         return cider_d_per_item(work.shared(word_ids), work.shared(counted_ngrams))[:, None]
 
