@@ -23,7 +23,7 @@ def text(value: str | None, n: int) -> pa.StringArray:
     return pa.nulls(n, pa.string()) if value is None else pa.repeat(pa.scalar(value, pa.string()), n)
 
 
-def struct(kind: pa.StructType, n: int, **fields: Any) -> pa.StructArray:
+def struct(kind: pa.StructType, n: int, /, **fields: Any) -> pa.StructArray:
     """Returns a struct array of `kind`; fields not given are null, strings and numbers are repeated.
 
     Args:
@@ -126,23 +126,29 @@ def json_texts(values: pa.StringArray) -> pa.StringArray:
     return quoted
 
 
-def json_objects(members: Mapping[str, pa.StringArray], more: pa.StringArray | None = None, n: int = 0) -> pa.StringArray:
-    """Returns one JSON object per row.
+def json_members(members: Mapping[str, pa.StringArray], more: pa.StringArray | None = None) -> pa.StringArray:
+    """Returns the inside of one JSON object per row, "" for an empty one.
 
     Args:
-        members: key to JSON values; a null leaves the key out of that row's object.
-        more: further members as JSON text without braces ("" for none), put behind the others.
-        n: number of rows when there is neither of them.
+        members: key to JSON values; a null leaves the key out of that row's object. There must be one at least.
+        more: the inside of another object, put behind the members.
     """
     pieces = [
         pc.fill_null(pc.binary_join_element_wise(f", {json.dumps(key)}: ", values, ""), "") for key, values in members.items()
     ]
     if more is not None:
         pieces.append(pc.if_else(pc.equal(more, ""), "", pc.binary_join_element_wise(", ", more, "")))
-    if not pieces:
-        return text("{}", n)
-    inner = pc.binary_join_element_wise(*pieces, "") if len(pieces) > 1 else pieces[0]
-    return pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(inner, 2), "}", "")
+    return pc.utf8_slice_codeunits(pc.binary_join_element_wise(*pieces, "") if len(pieces) > 1 else pieces[0], 2)
+
+
+def json_objects(inside: pa.StringArray) -> pa.StringArray:
+    """Returns JSON objects from their insides; see `json_members`."""
+    return pc.binary_join_element_wise("{", inside, "}", "")
+
+
+def json_objects_or_null(inside: pa.StringArray) -> pa.StringArray:
+    """Returns JSON objects from their insides, null for empty ones."""
+    return pc.if_else(pc.equal(inside, ""), pa.scalar(None, pa.string()), json_objects(inside))
 
 
 def numbers(texts: pa.StringArray) -> tuple[pa.DoubleArray, pa.StringArray]:
@@ -154,7 +160,7 @@ def numbers(texts: pa.StringArray) -> tuple[pa.DoubleArray, pa.StringArray]:
     return pc.cast(texts, pa.float64()), pc.if_else(is_integer, texts, pa.scalar(None, pa.string()))
 
 
-def record_batch(n: int, **columns: Any) -> pa.RecordBatch:
+def record_batch(n: int, /, **columns: Any) -> pa.RecordBatch:
     """Returns a batch of the one schema; columns not given are null; required ones are empty lists or objects.
 
     Args:

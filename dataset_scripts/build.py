@@ -15,9 +15,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import atomic, schema, shards, stats
+from . import workers as processes
 from .card import built_configs, read_manifest, write_readme
 from .errors import InputError, Problem, UnknownNameError
 from .files import Part
@@ -271,23 +270,22 @@ def _build_parts(
     entries: dict[str, dict[str, Any]] = {}
     waiting = []
     for part in parts:
-        done = staging / f"{plan[part.label]}.json"
-        if done.is_file():
-            entries[part.label] = json.loads(done.read_text(encoding="utf-8"))
+        if (staging / f"{plan[part.label]}.json").is_file():
+            entries[part.label] = _finished(staging, plan[part.label])
         else:
             waiting.append(part)
     with progress(None, one.name, unit="row") as bar:
         if workers > 1 and limit is None and len(waiting) > 1:
             threads = max(1, pa.cpu_count() // workers)
-            with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=get_context("spawn")) as pool:
-                jobs = [pool.submit(_build_part, one.name, part, plan[part.label], staging, None, threads) for part in waiting]
-                for part, job in zip(waiting, jobs, strict=True):
-                    entries[part.label] = job.result()
-                    bar.update(entries[part.label]["tally"].get("rows", 0))
+            jobs = [(threads, one.name, part, plan[part.label], staging, None) for part in waiting]
+            for part, _ in zip(waiting, processes.run(jobs, min(workers, len(jobs))), strict=True):
+                entries[part.label] = _finished(staging, plan[part.label])
+                bar.update(entries[part.label]["tally"].get("rows", 0))
         else:
             for part in waiting:
                 left = None if limit is None else limit - _rows_of(entries.values(), part.split)
-                entries[part.label] = _build_part(one.name, part, plan[part.label], staging, left, None)
+                build_part(one.name, part, plan[part.label], staging, left)
+                entries[part.label] = _finished(staging, plan[part.label])
                 bar.update(entries[part.label]["tally"].get("rows", 0))
     return [entries[part.label] for part in parts]
 
@@ -296,10 +294,13 @@ def _rows_of(entries: Iterable[dict[str, Any]], split: str) -> int:
     return sum(entry["tally"].get("rows", 0) for entry in entries if entry["split"] == split)
 
 
-def _build_part(name: str, part: Part, key: str, staging: Path, limit: int | None, threads: int | None) -> dict[str, Any]:
-    """Writes the shards of one part into `staging` and returns its entry, which is also written there, last."""
-    if threads is not None:  # a worker process of our own: share the cores
-        pa.set_cpu_count(threads)
+def _finished(staging: Path, key: str) -> dict[str, Any]:
+    entry: dict[str, Any] = json.loads((staging / f"{key}.json").read_text(encoding="utf-8"))
+    return entry
+
+
+def build_part(name: str, part: Part, key: str, staging: Path, limit: int | None) -> None:
+    """Writes the shards of one part into `staging`; its entry, written last, says that it is whole."""
     one = source(name)
     dropped: list[dict[str, Any]] = []
     tallies: list[stats.Tally] = []
@@ -327,7 +328,6 @@ def _build_part(name: str, part: Part, key: str, staging: Path, limit: int | Non
         "warnings": one.warnings(part),
     }
     atomic.write_text(staging / f"{key}.json", json.dumps(entry))
-    return entry
 
 
 def _limited(batches: Iterable[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:

@@ -19,6 +19,7 @@ import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SHOWN_PROBLEMS = 20
 SHOWN_CHARACTERS = 80
@@ -32,6 +33,17 @@ def shorten(value: object, limit: int = SHOWN_CHARACTERS) -> str:
 
 class UnifiedAudioCapsError(Exception):
     """Base of all errors of this project: the command line shows its text and no traceback."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Constructors have keyword arguments of their own: copy the finished error, so that it survives a process border.
+        return _copied, (type(self), self.args, self.__dict__)
+
+
+def _copied(kind: type[UnifiedAudioCapsError], args: tuple[Any, ...], state: dict[str, Any]) -> UnifiedAudioCapsError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UnknownNameError(UnifiedAudioCapsError, LookupError):
@@ -81,17 +93,27 @@ class RecordError(UnifiedAudioCapsError, ValueError):
     Args:
         source: name of the dataset whose module read the file.
         file: the file as the user knows it.
-        line: 1-based line (or record number where the format has no lines), None for the file as a whole.
+        line: 1-based line, None for the file as a whole or where the format has no lines.
+        record: 1-based number of the record, where the format has no lines.
         field: the column or key concerned.
         value: what stood there; shown cut.
         expected: what should have stood there, and what to do.
     """
 
     def __init__(
-        self, source: str, file: str, *, expected: str, line: int | None = None, field: str | None = None, value: object = None
+        self,
+        source: str,
+        file: str,
+        *,
+        expected: str,
+        line: int | None = None,
+        field: str | None = None,
+        value: object = None,
+        record: int | None = None,
     ) -> None:
         self.source, self.file, self.line, self.field, self.value, self.expected = source, file, line, field, value, expected
-        where = f"{file}, line {line}" if line is not None else file
+        self.record = record
+        where = file + (f", line {line}" if line is not None else "") + (f", record {record}" if record is not None else "")
         what = f" field {field!r}" if field else ""
         came = f" is {shorten(value)};" if value is not None else ":"
         super().__init__(f"{source}: {where}:{what}{came} {expected}")

@@ -72,9 +72,17 @@ class RawFile:
     path: Path
     name: str
 
-    def error(self, expected: str, *, line: int | None = None, field: str | None = None, value: object = None) -> RecordError:
+    def error(
+        self,
+        expected: str,
+        *,
+        line: int | None = None,
+        record: int | None = None,
+        field: str | None = None,
+        value: object = None,
+    ) -> RecordError:
         """Returns the error that names this file."""
-        return RecordError(self.source, self.name, expected=expected, line=line, field=field, value=value)
+        return RecordError(self.source, self.name, expected=expected, line=line, record=record, field=field, value=value)
 
     def digest(self) -> str:
         """Returns the sha256 of the file's bytes, hex."""
@@ -197,16 +205,9 @@ def locate(source: str, known: Sequence[UpstreamFile], raw: Path, without: Path 
     if not raw.is_dir():
         raise InputError(f"--raw {raw} is not a folder; expected the folder that holds the upstream files of {source}.")
     names = list(_files_below(raw, without))
-    # Below `raw/caption` the word `caption` is not on the relative path any more: the folder itself and its parent count too.
+    # Below `raw/caption/test` these words are not on the relative paths any more: the folder itself and its parent count too.
     own = raw.resolve().parts[-2:]
-    matches: dict[UpstreamFile, list[PurePosixPath]] = {file: [] for file in known}
-    taken: set[PurePosixPath] = set()
-    for file, found in matches.items():
-        for name in names:
-            path = PurePosixPath(name)
-            if file.is_named(path.name) and all(folder in path.parts[:-1] or folder in own for folder in file.folders):
-                found.append(path)
-                taken.add(path)
+    matches = _matches(known, names, ()) or _matches(known, names, own)
     problems, chosen = [], {}
     for file, found in matches.items():
         preferred = [path for path in found if set(file.prefer) & {*path.parts[:-1]}] or found
@@ -223,6 +224,18 @@ def locate(source: str, known: Sequence[UpstreamFile], raw: Path, without: Path 
     used = {PurePosixPath(file.name) for file in chosen.values()}
     unknown = (*(n for n in names if PurePosixPath(n) not in used and PurePosixPath(n).suffix.lower() not in _SOUND),)
     return Found(parts, missing, unknown)
+
+
+def _matches(
+    known: Sequence[UpstreamFile], names: Sequence[str], above: Sequence[str]
+) -> dict[UpstreamFile, list[PurePosixPath]]:
+    """Returns the paths that fit each known file; `above` are folder names that count as if they were on every path."""
+    matches: dict[UpstreamFile, list[PurePosixPath]] = {}
+    for file in known:
+        for path in map(PurePosixPath, names):
+            if file.is_named(path.name) and all(folder in (*path.parts[:-1], *above) for folder in file.folders):
+                matches.setdefault(file, []).append(path)
+    return matches
 
 
 def _files_below(raw: Path, without: Path | None) -> Iterator[str]:
@@ -253,4 +266,10 @@ def _parts(known: Sequence[UpstreamFile], chosen: dict[UpstreamFile, RawFile]) -
             missing[part.label] = f"not built: no {' and no '.join(absent or [file.shown for file in files])} below --raw"
         else:
             parts.append(part)
+    for split in dict.fromkeys(split for split, subset in wanted if subset):
+        labels = [label for label in missing if label.startswith(f"{split}/")]
+        if not any(part.split == split for part in parts):  # nothing of it is there: one line says so
+            names = [file.shown for file in known if file.split == split]
+            missing[split] = f"not built: none of its {len(names)} files ({names[0]} … {names[-1]}) below --raw"
+            missing = {label: why for label, why in missing.items() if label not in labels}
     return tuple(parts), missing

@@ -1,0 +1,169 @@
+"""WavCaps: captions that a language model made from the descriptions of web sounds, in four subsets.
+
+Source: Mei et al. 2023, "WavCaps"; one JSON object per subset with a list `data`. Row id `wavcaps/<subset>/<upstream id>`,
+without the sound ending of AudioSet names. The raw description is a second caption, of style `description` and human origin;
+`caption` is the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .. import csvfile, jsonfile, keys, schema
+from ..arrays import (
+    interleaved,
+    json_members,
+    json_objects,
+    json_texts,
+    lists,
+    numbers,
+    singletons,
+    struct,
+    text,
+)
+from ..files import Part, UpstreamFile
+from ..jsonfile import Shape
+from ..schema import primary_caption
+from ..source import Record, Source, merged
+
+
+@dataclass(frozen=True)
+class _Subset:
+    """What is special about one subset: its file, its fields beside the common ones, and where its sounds come from."""
+
+    file: str
+    kind: str
+    fields: tuple[str, ...]
+
+
+_SUBSETS = {
+    "AudioSet_SL": _Subset("as_final.json", "youtube", ()),
+    "BBC_Sound_Effects": _Subset("bbc_final.json", "bbc", ("description", "category", "download_link")),
+    "FreeSound": _Subset("fsd_final.json", "freesound", ("file_name", "href", "description", "author", "download_link")),
+    "SoundBible": _Subset("sb_final.json", "soundbible", ("title", "description", "author", "href", "download_link")),
+}
+# Fields that have a column of their own; the others go to extra_json as they are.
+_PLACED = {"id", "caption", "description", "author", "download_link"}
+
+
+class WavCaps(Source):
+    """All four subsets; everything is training data."""
+
+    name = "wavcaps"
+    dataset = "wavcaps"
+    title = "WavCaps"
+    release = "1.0"
+    splits = ("train",)
+    files = tuple(UpstreamFile(one.file, "train", subset=name) for name, one in _SUBSETS.items())
+    repo = "huggingface.co/datasets/cvssp/WavCaps"
+    where_to_get = "They are in the folder `json_files` of https://huggingface.co/datasets/cvssp/WavCaps."
+
+    def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
+        """Yields the clips of a subset in the order of its file."""
+        subset = _SUBSETS[part.subset or ""]
+        shape = Shape(
+            texts=("id", "caption", "audio", *subset.fields),
+            lists=("tags",) if subset.kind == "freesound" else (),
+            numbers=("duration",),
+            needed=("id", "caption"),
+        )
+        for table in jsonfile.listed(part.files["captions"], shape, "data"):
+            for batch in table.to_batches(max_chunksize=self.row_group_rows):
+                yield self._rows(part, subset, batch)
+
+    def _rows(self, part: Part, subset: _Subset, rows: pa.RecordBatch) -> pa.RecordBatch:
+        n = rows.num_rows
+        identifier = rows["id"]
+        captions = [
+            struct(
+                schema.CAPTION, n, text=rows["caption"], style="default", index=0, origin="llm", language="en", is_absent=False
+            )
+        ]
+        if "description" in subset.fields:
+            raw = struct(
+                schema.CAPTION, n, text=rows["description"], style="description", index=0, origin="human", is_absent=False
+            )
+            captions.append(pc.if_else(pc.is_valid(rows["description"]), raw, pa.scalar(None, schema.CAPTION)))
+        grouped = interleaved(captions)
+        duration_s, whole_seconds = numbers(rows["duration"])
+        verbatim = [name for name in ("audio", *subset.fields) if name not in _PLACED]
+        extra = {**{name: json_texts(rows[name]) for name in verbatim}, "duration": whole_seconds}
+        stem = pc.replace_substring_regex(identifier, r"\.wav$", "") if subset.kind == "youtube" else identifier
+        return self.batch(
+            part,
+            n,
+            id=pc.binary_join_element_wise(text(f"{self.name}/{part.subset}/", n), stem, ""),
+            source_key=identifier,
+            caption=primary_caption(grouped, self.primary_style),
+            captions=grouped,
+            audio_ref=struct(
+                schema.AUDIO_REF,
+                n,
+                kind=subset.kind,
+                key=self._key(subset, identifier),
+                url=rows["download_link"] if "download_link" in subset.fields else None,
+                file_name=pc.binary_join_element_wise(stem, ".flac", ""),
+                archive=f"Zip_files/{part.subset}",
+            ),
+            duration_s=duration_s,
+            sampling_rate_hz=32_000,
+            tags=self._tags(subset, rows),
+            attribution=rows["author"] if "author" in subset.fields else None,
+            clip_keys=singletons(self._clip_key(subset, identifier)),
+            provenance=lists(
+                struct(
+                    schema.PROVENANCE, n, repo=self.repo, revision=self.release, file=part.files["captions"].name,
+                    row=rows[csvfile.ROW],
+                ),
+                np.ones(n, np.int64),
+            ),
+            extra_json=json_objects(json_members(extra, rows[csvfile.EXTRA])),
+        )  # fmt: skip
+
+    @staticmethod
+    def _key(subset: _Subset, identifier: pa.StringArray) -> pa.StringArray:
+        return keys.audioset_videos(identifier) if subset.kind == "youtube" else identifier
+
+    @staticmethod
+    def _clip_key(subset: _Subset, identifier: pa.StringArray) -> pa.StringArray:
+        if subset.kind == "youtube":
+            return pc.binary_join_element_wise("yt:", keys.audioset_videos(identifier), "")
+        if subset.kind == "freesound":
+            return keys.freesound_keys(identifier)
+        return keys.prefixed("bbc", identifier, "[0-9]{8}") if subset.kind == "bbc" else keys.prefixed("sb", identifier, "[0-9]+")
+
+    @staticmethod
+    def _tags(subset: _Subset, rows: pa.RecordBatch) -> pa.ListArray | None:
+        """Returns Freesound's tags, or BBC's categories, which are the text of a Python list."""
+        if subset.kind == "freesound":
+            found = rows["tags"]
+        elif subset.kind == "bbc":
+            inside = pc.utf8_slice_codeunits(rows["category"], 2, -2)
+            found = pc.split_pattern(pc.if_else(pc.match_substring_regex(rows["category"], r"^\['.*'\]$"), inside, ""), "', '")
+        else:
+            return None
+        labels = found.flatten()
+        given = pc.not_equal(labels, "") if subset.kind == "bbc" else pa.array(np.ones(len(labels), bool))
+        row = pc.list_parent_indices(found).filter(given).to_numpy()
+        tags = struct(schema.TAG, len(row), label=labels.filter(given), scheme=subset.kind)
+        return lists(tags, np.bincount(row, minlength=rows.num_rows))
+
+    def records(self, row: Record) -> Iterable[tuple[str, int, Record]]:
+        """Yields the one record of a clip."""
+        (origin,) = row["provenance"]
+        texts = {caption["style"]: caption["text"] for caption in row["captions"]}
+        values = {
+            "id": row["source_key"],
+            "caption": texts["default"],
+            "description": texts.get("description"),
+            "author": row["attribution"],
+            "download_link": row["audio_ref"]["url"],
+            "duration": row["duration_s"],
+            "tags": [tag["label"] for tag in row["tags"]] if row["subset"] == "FreeSound" else None,
+        }
+        yield origin["file"], origin["row"], merged(values, row["extra_json"])
