@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FORMATS = (".jsonl", ".csv")
 
 Row = TypeVar("Row")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ def _text(value: object, column: str, id_: str | None = None) -> str:
         raise _LineError("E_TYPE", f"{column} is {_kind(value)}; expected text", id_=id_, column=column, hint=hint)
     if "\0" in value:
         raise _LineError("E_TYPE", f"{column} holds a NUL character: {shorten(value)}", id_=id_, column=column)
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+    if _SURROGATE.search(value):
         raise _LineError("E_TYPE", f"{column} holds half of a surrogate pair: {shorten(value)}", id_=id_, column=column)
     return value
 
@@ -257,7 +259,9 @@ def _kind(value: object) -> str:
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):
         return f"the number {value!r}"
-    return {dict: "an object", list: "a list", str: f"the text {shorten(value, 40)}"}[type(value)]
+    if isinstance(value, str):
+        return f"the text {shorten(value, 40)}"
+    return "a list" if isinstance(value, list) else "an object"
 
 
 def _scan_csv(path: Path) -> Iterator[PredictionRow | Problem]:
@@ -302,7 +306,7 @@ def _header_problems(header: list[str], line: int) -> Iterable[Problem]:
 
 
 def _csv_row(line: int, header: list[str], fields: list[str]) -> PredictionRow:
-    if any("\udc80" <= character <= "\udcff" for field in fields if not field.isascii() for character in field):
+    if any(map(_SURROGATE.search, fields)):
         raise _LineError("E_UTF8", "the record holds bytes that are not UTF-8", hint="save the file as UTF-8")
     if len(fields) != len(header):
         raise _LineError(

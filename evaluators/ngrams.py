@@ -163,7 +163,8 @@ def _sort_with(keys: Ints, position: Ints) -> tuple[Ints, Ints]:
 
 def _run_begins(keys: Ints) -> Flags:
     """Returns bool: True where a run of equal numbers begins in sorted `keys` (none is negative)."""
-    return np.diff(keys, prepend=-1) != 0
+    begins: Flags = np.diff(keys, prepend=-1) != 0
+    return begins
 
 
 def _counts(words: WordIds, ngram: Ints, sentence: Ints) -> NgramCounts:

@@ -7,7 +7,7 @@ defines what it is worth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,24 +111,22 @@ class CaptionPairs:
         return f"{min(counts)}-{max(counts)}" if len(counts) > 1 else str(min(counts))
 
 
-def _problems(id_: str, candidate: object, references: object) -> list[Problem]:
-    found: list[Problem] = []
+def _problems(id_: object, candidate: object, references: object) -> Iterator[Problem]:
+    shown = shorten(id_)
+
+    def problem(code: str, message: str, column: str, hint: str = "") -> Problem:
+        return Problem(code, message, id=str(id_), column=column, hint=hint)
+
     if not isinstance(id_, str):
-        found.append(Problem("E_TYPE", f"id is {shorten(id_)}; expected text", column="id"))
+        yield problem("E_TYPE", f"id is {shown}; expected text", "id")
     if not isinstance(candidate, str):
-        found.append(
-            Problem(
-                "E_TYPE", f"the prediction of {shorten(id_)} is {shorten(candidate)}; expected text", id=id_, column="caption"
-            )
-        )
-    if isinstance(references, str) or not isinstance(references, tuple):
-        message = f"the references of {shorten(id_)} are {shorten(references)}; expected a list of texts"
-        found.append(Problem("E_TYPE", message, id=id_, column="references", hint="even for one reference"))
-    elif not all(isinstance(text, str) for text in references):
-        wrong = next(text for text in references if not isinstance(text, str))
-        found.append(
-            Problem("E_TYPE", f"a reference of {shorten(id_)} is {shorten(wrong)}; expected text", id=id_, column="references")
-        )
+        yield problem("E_TYPE", f"the prediction of {shown} is {shorten(candidate)}; expected text", "caption")
+    if not isinstance(references, tuple):
+        message = f"the references of {shown} are {shorten(references)}; expected a list of texts"
+        yield problem("E_TYPE", message, "references", hint="even for one reference")
+        return
+    wrong = next((text for text in references if not isinstance(text, str)), "")
+    if wrong != "":
+        yield problem("E_TYPE", f"a reference of {shown} is {shorten(wrong)}; expected text", "references")
     elif not any(text.strip() for text in references):
-        found.append(Problem("E_EMPTY", f"id {shorten(id_)} has no reference that holds any text", id=id_, column="references"))
-    return found
+        yield problem("E_EMPTY", f"id {shown} has no reference that holds any text", "references")

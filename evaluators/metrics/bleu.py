@@ -75,7 +75,8 @@ def _matches(words: WordIds, ngrams: NgramCounts) -> Floats:
     np.maximum.at(most, ngrams.match, ngrams.count[ngrams.matched])
     found = np.flatnonzero(most)  # entries of candidates: only they are matched
     clipped = np.minimum(most[found], ngrams.count[found])
-    return np.bincount(words.item[ngrams.sentence[found]], clipped, minlength=words.n_items)
+    matches: Floats = np.bincount(words.item[ngrams.sentence[found]], clipped, minlength=words.n_items).astype(np.float64)
+    return matches
 
 
 def _closest_reference_length(words: WordIds) -> Floats:

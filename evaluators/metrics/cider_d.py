@@ -54,7 +54,7 @@ class CiderD(Metric):
         """
         if len(pairs) < 2:
             raise InputError(
-                "CIDEr-D cannot score one item: its n-gram weights come from how many items share an n-gram, so with one item all "
+                "CIDEr-D cannot score one item: its n-gram weights come from how many items share an n-gram; with one item all "
                 "are 0. Score it within its whole set, or use bleu or rouge_l."
             )
         return cider_d_per_item(work.shared(word_ids), work.shared(counted_ngrams))[:, None]
@@ -66,7 +66,8 @@ def cider_d_per_item(words: WordIds, counts: list[NgramCounts]) -> Floats:
     gap = n_bigrams - n_bigrams[words.candidate][words.item]
     cosines = sum((_clipped_cosines(words, ngrams) for ngrams in counts), np.zeros(len(gap)))
     similarity = cosines / len(counts) * np.exp(-(gap**2) / (2 * SIGMA**2))
-    return SCALE * np.add.reduceat(similarity, words.candidate) / words.references_per_item
+    scores: Floats = SCALE * np.add.reduceat(similarity, words.candidate) / words.references_per_item
+    return scores
 
 
 def _clipped_cosines(words: WordIds, ngrams: NgramCounts) -> Floats:
@@ -76,4 +77,5 @@ def _clipped_cosines(words: WordIds, ngrams: NgramCounts) -> Floats:
     theirs, ours = weight[ngrams.matched], weight[ngrams.match]
     dot = np.bincount(ngrams.sentence[ngrams.matched], np.minimum(ours, theirs) * theirs, minlength=len(words.lengths))
     norms = norm * norm[words.candidate][words.item]
-    return np.divide(dot, norms, out=np.zeros_like(norms), where=norms != 0)
+    cosines: Floats = np.divide(dot, norms, out=np.zeros_like(norms), where=norms != 0)
+    return cosines

@@ -31,7 +31,7 @@ class RougeL(Metric):
     name = "rouge_l"
     title = "ROUGE-L"
     source = "Lin 2004 (ACL workshop), section 3; COCO caption evaluation, arXiv:1504.00325"
-    definition = "F-measure (recall weighted by 1.2) of the longest word sequence that candidate and reference share in order, gaps allowed."
+    definition = "F-measure (recall weighs more) of the longest word sequence that candidate and reference share, gaps allowed."
 
     def parameters(self, pairs: CaptionPairs, work: Workspace) -> Mapping[str, str]:
         """Returns tokenizer and beta."""
@@ -84,7 +84,8 @@ def _lcs_of_short(words: WordIds, references: Ints) -> Ints:
         grown = state & match
         state = (state + grown) | (state - grown)
     # padding matches nothing, so its bits stay 1
-    return np.bitwise_count(~state).astype(np.int64)
+    zeros: Ints = np.bitwise_count(~state).astype(np.int64)
+    return zeros
 
 
 def _padded(words: WordIds, sentences: Ints, fill: int) -> npt.NDArray[np.int64]:

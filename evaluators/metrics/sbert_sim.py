@@ -1,0 +1,48 @@
+"""SBERT-sim: how close the sentence embeddings of candidate and references are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..encoders import loaded_encoder, mean_per_item, pair_tokens
+from ..metric import Floats, Metric
+from ..pairs import CaptionPairs
+from ..workspace import Workspace
+
+
+class SbertSim(Metric):
+    r"""SBERT-sim_i = 1/K · Σ_k cos(E(c), E(r_k)); the corpus value is the mean.
+
+    E is a sentence encoder; it reads the text as it is, not tokenised for n-grams. An empty candidate is embedded like any
+    other text. This is FENSE without its error checker.
+
+    Source: Zhou et al. 2022 (ICASSP), section 3.1. Published values use paraphrase-TinyBERT-L6-v2: values of different
+    encoders are never comparable, and the signature says which one was used.
+    """
+
+    name = "sbert_sim"
+    title = "SBERT-sim"
+    value_range = (-1.0, 1.0)
+    requires = ("sentence encoder",)
+    source = "Zhou et al. 2022 (ICASSP), section 3.1"
+    definition = "Cosine of the sentence embeddings of candidate and reference, averaged over the references."
+
+    def parameters(self, pairs: CaptionPairs, work: Workspace) -> Mapping[str, str]:
+        """Returns encoder, number type and what text the encoder reads."""
+        return {"encoder": work.shared(loaded_encoder).identity, "dtype": "fp32", "text": "raw"}
+
+    def item_stats(self, pairs: CaptionPairs, work: Workspace) -> Floats:
+        """Returns float64[n, 1]: the items' values."""
+        encoder, tokens = work.shared(loaded_encoder), work.shared(pair_tokens)
+        budget = work.options.batch_tokens
+        candidates = encoder.embed(tokens.candidates, budget)[tokens.candidates.sequence]
+        references = encoder.embed(tokens.references, budget)[tokens.references.sequence]
+        cosines: Floats = np.einsum("nd,nd->n", candidates, mean_per_item(references, pairs.references), dtype=np.float64)
+        return np.clip(cosines, -1.0, 1.0)[:, None]
+
+    def notes(self, stats: Floats, pairs: CaptionPairs, work: Workspace) -> Mapping[str, int | str]:
+        """Returns how many texts were longer than the encoder reads."""
+        tokens = work.shared(pair_tokens)
+        return {"truncated_texts": tokens.candidates.n_truncated + tokens.references.n_truncated}
