@@ -1,0 +1,195 @@
+"""The folders that `evaluate.load` reads: thin files written from what the metrics say about themselves.
+
+`evaluators/hub/<metric>/` holds a module, a README with the header of a Space, an app and its requirements. They are
+committed, and a test compares them with what `render` returns. The module's parser is a regular expression, hence one import
+per line there; results are kept in memory, because the library's cache file is shared between processes.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+from .metric import METRICS, Metric
+
+HUB_FOLDER = Path(__file__).parent / "hub"
+GRADIO = ">=6.31,<7"
+GRADIO_VERSION = "6.31.0"
+
+
+def render(metric_name: str) -> dict[str, str]:
+    """Returns the text of each file of a metric's folder by its name within the folder.
+
+    Raises:
+        UnknownNameError: no metric is called so.
+    """
+    metric = METRICS.get(metric_name)
+    return {
+        f"{metric.name}.py": _module(metric),
+        "README.md": _readme(metric),
+        "app.py": _app(metric),
+        "requirements.txt": f"unified-audiocaps\ngradio{GRADIO}\n",
+    }
+
+
+def write(folder: Path = HUB_FOLDER) -> list[Path]:
+    """Writes the folders of all metrics and returns the paths of their files."""
+    written = []
+    for name in METRICS.names():
+        for file_name, text in render(name).items():
+            path = folder / name / file_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    return written
+
+
+def _module(metric: type[Metric]) -> str:
+    class_name = "".join(part.capitalize() for part in metric.name.split("_"))
+    return f'''"""{metric.title} for `evaluate.load`; written by `uac docs`, edit the metric instead."""
+
+import datasets
+import evaluate
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+from unified_audiocaps.evaluators.score import score
+
+DESCRIPTION = """{_wrapped(metric.definition)}"""
+
+INPUTS = """
+Args:
+    predictions: list of captions.
+    references: list of lists of captions; their lengths may differ.
+    encoder: text encoder of the embedding metrics (minilm, a Hub name or a folder).
+    subtask: selects DATE's delta.
+    device: auto, cpu or cuda.
+Returns:
+    the score, its components and the signature.
+"""
+
+
+class {class_name}(evaluate.Metric):
+    """{metric.title}: the same number as `unified_audiocaps.evaluators.score`."""
+
+    def __init__(self, *args, **kwargs):
+        if kwargs.get("num_process", 1) == 1:
+            kwargs["keep_in_memory"] = True
+        super().__init__(*args, **kwargs)
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation={_literal(metric.source)},
+            inputs_description=INPUTS,
+            features=datasets.Features(
+                {{
+                    "predictions": datasets.Value("string"),
+                    "references": datasets.Sequence(datasets.Value("string")),
+                }}
+            ),
+        )
+
+    def _compute(self, predictions, references, encoder=None, subtask="long", device=None):
+        pairs = CaptionPairs.in_order(predictions, references)
+        result = score(pairs, [{_literal(metric.name)}], encoder=encoder, subtask=subtask, device=device)[0]
+        return {{result.metric: result.score, **result.components, "signature": str(result.signature)}}
+'''
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 100)
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _readme(metric: type[Metric]) -> str:
+    low, high = metric.value_range
+    components = ", ".join(f"`{name}`" for name in metric.components)
+    needs = ", ".join(metric.requires) or "nothing beside the package"
+    whole = (
+        "An item's value depends on the other items: score the whole set at once, never in shards."
+        if metric.needs_whole_corpus
+        else "An item's value does not depend on the other items."
+    )
+    return f"""---
+title: {_literal(metric.title)}
+emoji: 🎧
+colorFrom: blue
+colorTo: green
+sdk: gradio
+sdk_version: {GRADIO_VERSION}
+app_file: app.py
+pinned: false
+tags:
+- evaluate
+- metric
+description: {_literal(metric.definition)}
+---
+
+# {metric.title}
+
+{_wrapped(metric.definition)}
+
+```python
+import evaluate
+
+metric = evaluate.load("evaluators/hub/{metric.name}")
+metric.compute(
+    predictions=["a dog barks", "rain is falling"],
+    references=[["a dog is barking", "a dog barks twice"], ["it rains"]],
+)
+```
+
+The result holds `{metric.name}`{", " + components if components else ""} and the `signature`, the recipe of the number: only
+scores with the same signature are comparable.
+
+- Range: {low:g} to {high:g}, {metric.direction} is better; never multiplied by 100.
+- {whole}
+- Requires: {needs}.
+- Source: {metric.source}.
+
+This file is written by `uac docs` from the metric itself.
+"""
+
+
+def _app(metric: type[Metric]) -> str:
+    return f'''"""A page to try {metric.title}; written by `uac docs`."""
+
+import gradio as gr
+from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+from unified_audiocaps.evaluators.score import score
+
+DESCRIPTION = """# {metric.title}
+
+{_wrapped(metric.definition)}
+"""
+
+
+def compute(predictions, references):
+    """Scores one prediction per line against the references on the same line, which are apart by a bar."""
+    candidates = predictions.splitlines()
+    accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
+    try:
+        result = score(CaptionPairs.in_order(candidates, accepted), [{_literal(metric.name)}])[0]
+    except UnifiedAudioCapsError as error:
+        raise gr.Error(str(error)) from error
+    return result.to_json()
+
+
+with gr.Blocks(title={_literal(metric.title)}) as demo:
+    gr.Markdown(DESCRIPTION)
+    with gr.Row():
+        predictions = gr.Textbox("a dog barks\\nrain is falling", label="Predictions, one per line", lines=4)
+        references = gr.Textbox(
+            "a dog is barking | a dog barks twice\\nit rains", label="References, one line per prediction, apart by |", lines=4
+        )
+    button = gr.Button("Score", variant="primary")
+    report = gr.JSON(label="Result")
+    button.click(compute, [predictions, references], report)
+
+if __name__ == "__main__":
+    demo.launch()
+'''
