@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from . import schema
 
+Integers: TypeAlias = NDArray[np.int64]
 _NEEDS_ESCAPE = '["\\\\\\x00-\\x1f]'
 
 
@@ -56,7 +58,7 @@ def empty_lists(kind: pa.ListType, n: int) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1, np.int32)), pa.nulls(0, kind.value_type), type=kind)
 
 
-def lists(values: pa.Array, lengths: np.ndarray[Any, Any]) -> pa.ListArray:
+def lists(values: pa.Array, lengths: Integers) -> pa.ListArray:
     """Returns lists of the given lengths cut from `values`, in order.
 
     Args:
@@ -89,18 +91,30 @@ def interleaved(columns: Sequence[pa.Array]) -> pa.ListArray:
 
 def joined_lists(columns: Sequence[pa.ListArray]) -> pa.ListArray:
     """Returns per row the concatenation of the columns' lists in that row; a null list counts as empty."""
-    n = len(columns[0])
-    lengths = np.stack([pc.fill_null(pc.list_value_length(c), 0).to_numpy(zero_copy_only=False) for c in columns], axis=1)
-    values = pa.concat_arrays([c.flatten() for c in columns])
-    # Where each (row, column) run starts in the result, row after row, and in `values`, column after column.
-    in_result = np.concatenate([[0], np.cumsum(lengths.ravel())[:-1]]).reshape(n, len(columns)) if n else lengths
-    target = np.concatenate([np.repeat(in_result[:, j], lengths[:, j]) + ranges(lengths[:, j]) for j in range(len(columns))])
-    order = np.empty(len(values), np.int64)
-    order[target.astype(np.int64)] = np.arange(len(values))
-    return lists(values.take(pa.array(order)), lengths.sum(axis=1))
+    order, lengths = row_order([lengths_of(column) for column in columns])
+    return lists(pa.concat_arrays([column.flatten() for column in columns]).take(pa.array(order)), lengths.sum(axis=0))
 
 
-def ranges(lengths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def row_order(lengths: Sequence[Integers]) -> tuple[Integers, Integers]:
+    """Returns how to bring the elements of several list columns, column after column, into the order row after row.
+
+    Args:
+        lengths: per column int64[n], elements per row.
+
+    Returns:
+        For every place in the result the place in the concatenated columns, and the lengths as int64[k, n].
+    """
+    counts = np.stack(list(lengths))
+    k, n = counts.shape
+    if counts.size and (counts == counts[0, 0]).all():  # the same number everywhere: plain arithmetic
+        return np.arange(counts.sum()).reshape(k, n, -1).transpose(1, 0, 2).ravel(), counts
+    begins = (np.cumsum(counts.T.ravel()) - counts.T.ravel()).reshape(n, k).T
+    order = np.empty(counts.sum(), np.int64)
+    order[np.repeat(begins.ravel(), counts.ravel()) + ranges(counts.ravel())] = np.arange(len(order))
+    return order, counts
+
+
+def ranges(lengths: Integers) -> Integers:
     """Returns 0..l-1 for every l, one after the other: the index of every element in its own list.
 
     >>> ranges(np.array([2, 0, 3])).tolist()
@@ -111,7 +125,7 @@ def ranges(lengths: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(np.arange(total) - starts)
 
 
-def lengths_of(column: pa.ListArray) -> np.ndarray[Any, Any]:
+def lengths_of(column: pa.ListArray) -> Integers:
     """Returns int64[n], the number of elements per row; null counts as 0."""
     return np.asarray(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
 

@@ -1,7 +1,7 @@
 r"""JSON files of many records: one per line under a key of its own, or a list inside one object.
 
-- Arrow parses blocks of records under an explicit schema. Two byte-level rewrites make other layouts into lines: they only
-  touch byte sequences that no JSON string can hold (a quote inside a string is always written `\"`).
+- Arrow parses blocks of records under an explicit schema. Other layouts are made into lines first, by changes of bytes outside
+  of JSON strings (a quote inside a string is always written `\"`, a line break `\n`).
 - A block that Arrow rejects, or in which a documented field is missing, null or of another type, goes through a slow reader:
   it keeps what can be kept and names the line and field that cannot. Other blocks stay fast.
 - Numbers come as the text they are written as, so that 10 and 10.0 stay apart.
@@ -20,12 +20,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
+from .arrays import ranges
 from .csvfile import EXTRA, ROW
 from .files import BLOCK_BYTES, RawFile
 
 KEY = "__key__"  # the key that a record stands under
 _NUMBER = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _BORDER = re.compile(r"\s*(?:,\s*|$)")
+_OPENING = re.compile(rb'\{"([^"\\]*)("\s*:\s*\{)')
+_MAX_KEY_BYTES = 96
 _TEXTS = pa.list_(pa.string())
 
 
@@ -65,7 +68,7 @@ def keyed_lines(file: RawFile, shape: Shape) -> Iterator[pa.Table]:
     for block in file.blocks():
         data = block.replace(b"\r\n", b"\n")
         data = data if data.endswith(b"\n") else data + b"\n"
-        table = _parsed(_unkeyed(data), data.count(b"\n"), keyed)
+        table = _keyed(data, shape)
         if table is None:
             records = (
                 (at, _with_key(file, at, _loads(file, content, line=at)))
@@ -112,9 +115,19 @@ def listed(file: RawFile, shape: Shape, member: str) -> Iterator[pa.Table]:
         position += table.num_rows
 
 
-def _parsed(lines: bytes | None, count: int, shape: Shape) -> pa.Table | None:
+def _keyed(data: bytes, shape: Shape) -> pa.Table | None:
+    """Returns the records of keyed lines, None where any line is not exactly as documented."""
+    found = _unkeyed(data) if _is_utf8(data) else None
+    if found is None:
+        return None
+    keys, lines = found
+    table = _parsed(lines, len(keys), shape)
+    return None if table is None else table.add_column(0, KEY, keys)
+
+
+def _parsed(lines: bytes, count: int, shape: Shape) -> pa.Table | None:
     """Returns the records of JSON lines, None where any of the `count` lines is not exactly as documented."""
-    if lines is None or not _is_utf8(lines):
+    if not _is_utf8(lines):
         return None
     for name in shape.numbers:
         pattern = rb'("%s"\s*:\s*)(%s)(?=\s*[,}])' % (re.escape(name.encode()), _NUMBER)
@@ -145,18 +158,34 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _unkeyed(data: bytes) -> bytes | None:
-    r"""Returns `{"<key>": {"a": ...}}` lines as `{"__key__":"<key>", "a": ...}` lines, None if that is not plainly so.
+def _unkeyed(data: bytes) -> tuple[pa.StringArray, bytes] | None:
+    """Returns the keys of `{"<key>": {...}}` lines, and the lines with all but the inner object turned into blanks.
 
-    Each replaced sequence must be there once per line. None of them can be part of a JSON string: the first holds a line
-    break, the second ends in a quote that would have to be written `\"`, the third is followed by a line break.
+    Returns None where a line is not plainly of that form (a key with an escape, other spacing than in the first line, an empty
+    line). What is left over in a line that only begins and ends like one makes Arrow refuse it.
     """
-    opening = re.match(rb'\{"(?:[^"\\]|\\.)*("\s*:\s*\{")', data)
-    count = data.count(b"\n")
-    if opening is None or data.count(opening[1]) != count or data.count(b"}}\n") != count or data.count(b'\n{"') != count - 1:
+    characters = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(characters == ord("\n"))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    first = _OPENING.match(data)
+    if first is None or (ends - starts).min() < len(first[2]) + 6:
         return None
-    named = data.replace(b'\n{"', b'\n{"%s":"' % KEY.encode()).replace(opening[1], b'","').replace(b"}}\n", b"}\n")
-    return b'{"%s":"' % KEY.encode() + named[2:]
+    head = characters[np.minimum(starts[:, None] + np.arange(2, 2 + _MAX_KEY_BYTES), len(characters) - 1)]
+    is_quote = head == ord('"')
+    length = is_quote.argmax(axis=1)
+    is_escaped = (head == ord("\\")) & (np.arange(_MAX_KEY_BYTES) < length[:, None])
+    border = starts + 2 + length
+    as_first = [characters[np.minimum(border + i, len(characters) - 1)] == byte for i, byte in enumerate(first[2])]
+    plain = [is_quote.any(axis=1), ~is_escaped.any(axis=1), characters[starts] == ord("{"), characters[starts + 1] == ord('"')]
+    if not np.all([*plain, *as_first, characters[ends - 1] == ord("}")]):
+        return None
+    keys = characters[np.repeat(starts + 2, length) + ranges(length)]
+    offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int32)
+    lines = characters.copy()
+    before = length + 2 + len(first[2]) - 1
+    lines[np.repeat(starts, before) + ranges(before)] = ord(" ")
+    lines[ends - 1] = ord(" ")
+    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(keys)), lines.tobytes()
 
 
 def _with_key(file: RawFile, line: int, value: Any) -> dict[str, Any]:

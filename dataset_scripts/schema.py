@@ -129,14 +129,9 @@ def primary_caption(captions: pa.ListArray, style: str) -> pa.StringArray:
         style: the source's primary style.
     """
     flat = captions.flatten()
-    usable = pc.and_(
-        pc.equal(flat.field("style"), style),
-        pc.and_not(
-            pc.match_substring_regex(flat.field("text"), r"\S"),
-            pc.fill_null(flat.field("is_absent"), False),
-        ),
-    )
-    where = pc.indices_nonzero(pc.fill_null(usable, False))
+    in_style = pc.and_not(pc.equal(flat.field("style"), style), pc.fill_null(flat.field("is_absent"), False))
+    where = pc.indices_nonzero(pc.fill_null(in_style, False))
+    where = where.filter(pc.match_substring_regex(flat.field("text").take(where), r"\S"))
     rows = pc.list_parent_indices(captions).take(where).to_numpy()
     first = pa.array(np.diff(rows, prepend=-1) != 0)
     text = flat.field("text").take(where).filter(first)

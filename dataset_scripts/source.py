@@ -22,6 +22,7 @@ from .card import Card
 from .errors import InputError
 from .files import Found, Part, UpstreamFile, locate
 from .registry import Registry
+from .schema import primary_caption
 
 Record = dict[str, Any]
 
@@ -136,7 +137,7 @@ class Source(ABC):
         return {file: [record for _, record in sorted(found, key=lambda item: item[0])] for file, found in sorted(files.items())}
 
     def batch(self, part: Part, n: int, **columns: Any) -> pa.RecordBatch:
-        """Returns a batch of the schema with the columns that are the same in every row of this source filled in."""
+        """Returns a batch of the schema; `caption` and the columns that are the same in all rows of this source are filled in."""
         common = {
             "dataset": self.dataset,
             "subset": part.subset,
@@ -145,6 +146,9 @@ class Source(ABC):
             "license_text": self.card.license_text,
             "license_audio": self.card.license_audio,
         }
+        captions = columns.get("captions")
+        if captions is not None:
+            common["caption"] = primary_caption(captions, self.primary_style)
         return record_batch(n, **{**common, **columns})
 
 

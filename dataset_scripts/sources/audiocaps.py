@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from .. import csvfile, keys, schema
 from ..arrays import interleaved, json_objects_or_null, lists, ranges, struct, text
 from ..files import Part, UpstreamFile
-from ..schema import primary_caption
 from ..source import Record, Source, merged
 
 
@@ -89,7 +88,6 @@ class AudioCaps(Source):
             n,
             id=pc.binary_join_element_wise(text(f"{self.name}/{part.split}/", n), coded.dictionary, ""),
             source_key=coded.dictionary,
-            caption=primary_caption(grouped, self.primary_style),
             captions=grouped,
             audio_ref=struct(
                 schema.AUDIO_REF, n, kind="youtube", key=video, start_s=start_s, end_s=pc.add(start_s, keys.SEGMENT_S)

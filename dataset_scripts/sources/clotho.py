@@ -27,7 +27,6 @@ from ..arrays import (
     text,
 )
 from ..files import Part, UpstreamFile
-from ..schema import primary_caption
 from ..source import Record, Source, merged
 
 _CAPTIONS = tuple(f"caption_{i}" for i in range(1, 6))
@@ -108,7 +107,6 @@ class Clotho(Source):
             n,
             id=pc.binary_join_element_wise(text(f"{self.name}/{part.split}/", n), name, ""),
             source_key=name,
-            caption=primary_caption(grouped, self.primary_style),
             captions=grouped,
             audio_ref=struct(
                 schema.AUDIO_REF,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import csvfile, jsonfile, keys, schema
 from ..arrays import (
+    Integers,
     interleaved,
     joined_lists,
     json_members,
@@ -27,20 +28,22 @@ from ..arrays import (
     lengths_of,
     lists,
     ranges,
+    row_order,
+    singletons,
     struct,
     text,
 )
 from ..errors import MissingRequirementError
 from ..files import Part, UpstreamFile
 from ..jsonfile import KEY, Shape
-from ..schema import primary_caption
 from ..source import Record, Source, merged
 
 STYLES = ("short", "long", "speech", "music", "sound", "environment")
 DOMAINS = ("000", "00A", "0M0", "0MA", "S00", "S0A", "SM0", "SMA")
 _CAPTIONS = Shape(texts=("domain",), lists=STYLES, needed=("domain",))
 _QUESTIONS = Shape(texts=("category", "difficulty", "question", "answer", "domain"), needed=("question", "answer", "domain"))
-_QUESTION_KEY = "^(.+)_[0-9a-f]{8}$"
+_ADDED = (pa.field(csvfile.EXTRA, pa.string()), pa.field(csvfile.ROW, pa.int64()))
+_QUESTION_KEY = "._[0-9a-f]{8}$"
 
 
 class Mecat(Source):
@@ -83,36 +86,40 @@ class Mecat(Source):
         )
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
-        """Yields a domain in one batch: clips in caption order, then clips that only have questions."""
-        captions = self._load(part, "captions", _CAPTIONS)
-        questions = self._load(part, "qa", _QUESTIONS)
-        clip_of_question = self._clips(part, questions)
-        own = captions[KEY].chunk(0)
-        others = pc.unique(clip_of_question.filter(pc.invert(pc.is_in(clip_of_question, value_set=own))))
-        clips = pa.concat_arrays([own, others])
-        n, n_own = len(clips), len(own)
-        if not n:
-            return
-        # Clips without captions take a null from every caption column.
-        position = pa.array(np.arange(n), mask=np.arange(n) >= n_own)
-        captions = captions.take(position).combine_chunks()
-        clip_index = pc.index_in(clip_of_question, value_set=clips).to_numpy()
-        order = pa.array(np.argsort(clip_index, kind="stable"))
-        questions, clip_index = questions.take(order).combine_chunks(), clip_index[order.to_numpy()]
-        per_clip = np.bincount(clip_index, minlength=n)
-        domain = captions["domain"].chunk(0)
-        if n > n_own:
-            firsts = pa.array((np.cumsum(per_clip) - per_clip).clip(max=len(clip_index) - 1))
-            domain = pc.coalesce(domain, questions["domain"].chunk(0).take(firsts))
-        grouped = joined_lists([_captions(captions[style].chunk(0), style) for style in STYLES])
+        """Yields clips in caption order, then clips that only have questions. The questions of a domain are held in memory."""
+        questions = _Questions(part)
+        if "captions" in part.files:
+            for captions in jsonfile.keyed_lines(part.files["captions"], _CAPTIONS):
+                clips = captions[KEY].combine_chunks()
+                yield self._rows(part, clips, captions.combine_chunks(), *questions.of(clips))
+        left = questions.left()
+        if len(left):
+            nothing = pa.table({field.name: pa.nulls(len(left), field.type) for field in (*_CAPTIONS.schema, *_ADDED)})
+            yield self._rows(part, left, nothing, *questions.of(left))
+
+    def _rows(
+        self, part: Part, clips: pa.StringArray, captions: pa.Table, questions: pa.Table, per_clip: Integers
+    ) -> pa.RecordBatch:
+        """Returns the rows of some clips.
+
+        Args:
+            part: what is being read.
+            clips: keys of `n` clips.
+            captions: their caption records, all null for clips that only have questions.
+            questions: their question records, clip after clip.
+            per_clip: int64[n], how many of them each clip has.
+        """
+        n = len(clips)
+        domain = captions["domain"].combine_chunks()
+        if domain.null_count:
+            domain = questions["domain"].take(pa.array(np.cumsum(per_clip) - per_clip)).combine_chunks()
         video, start_s, end_s = keys.acav_spans(clips)
-        yield self.batch(
+        return self.batch(
             part,
             n,
             id=pc.binary_join_element_wise(text(f"{self.name}/{part.split}/", n), clips, ""),
             source_key=clips,
-            caption=primary_caption(grouped, self.primary_style),
-            captions=grouped,
+            captions=_captions([captions[style].combine_chunks() for style in STYLES]),
             audio_ref=struct(
                 schema.AUDIO_REF,
                 n,
@@ -125,59 +132,34 @@ class Mecat(Source):
             sampling_rate_hz=16_000,
             n_channels=1,
             domain=domain,
-            qa=lists(self._questions(questions), per_clip),
+            qa=lists(_qa(questions), per_clip),
             clip_keys=interleaved([pc.binary_join_element_wise("yt:", video, ""), keys.segment_keys(video, start_s)]),
-            provenance=self._provenance(part, captions, questions, per_clip, domain.take(pa.array(clip_index))),
+            provenance=self._provenance(part, captions, questions, per_clip, domain),
             extra_json=_extra(captions),
         )
 
-    def _load(self, part: Part, role: str, shape: Shape) -> pa.Table:
-        """Returns all records of one file, none if the part does not have it."""
-        empty = pa.schema([(KEY, pa.string()), *shape.schema, (csvfile.EXTRA, pa.string()), (csvfile.ROW, pa.int64())])
-        tables = (
-            [table.select(empty.names) for table in jsonfile.keyed_lines(part.files[role], shape)] if role in part.files else []
-        )
-        table = pa.concat_tables([empty.empty_table(), *tables]).combine_chunks()
-        return table if table.num_rows else pa.table({field.name: pa.array([], field.type) for field in empty})
-
-    def _clips(self, part: Part, questions: pa.Table) -> pa.StringArray:
-        """Returns the clip key of every question."""
-        key = questions[KEY].chunk(0)
-        clip = pc.replace_substring_regex(key, _QUESTION_KEY, r"\1")
-        wrong = pc.equal(clip, key)
-        if pc.any(wrong).as_py():
-            at = pc.index(wrong, True).as_py()
-            raise part.files["qa"].error(
-                "expected the key of a clip, `_` and 8 hex digits", record=at + 1, field="key", value=key[at].as_py()
-            )
-        return clip
-
-    @staticmethod
-    def _questions(questions: pa.Table) -> pa.StructArray:
-        columns = {name: questions[name].chunk(0) for name in ("question", "answer", "category", "difficulty")}
-        return struct(
-            schema.QUESTION, questions.num_rows, qa_id=questions[KEY].chunk(0), **columns, origin="llm", is_absent=False
-        )
-
     def _provenance(
-        self, part: Part, captions: pa.Table, questions: pa.Table, per_clip: NDArray[np.int64], domain: pa.StringArray
+        self, part: Part, captions: pa.Table, questions: pa.Table, per_clip: Integers, domain: pa.StringArray
     ) -> pa.ListArray:
         """Returns the caption record, if there is one, and the question records of every clip."""
 
-        def origins(table: pa.Table, role: str, extra: pa.StringArray | None) -> pa.StructArray:
+        def origins(role: str, rows: pa.Array, extra: pa.StringArray | None) -> pa.StructArray:
             file = part.files[role].name if role in part.files else None
             return struct(
-                schema.PROVENANCE, table.num_rows, repo=self.repo, revision=self.release, file=file,
-                row=table[csvfile.ROW].chunk(0), extra_json=extra,
-            )  # fmt: skip
+                schema.PROVENANCE, len(rows), repo=self.repo, revision=self.release, file=file, row=rows, extra_json=extra
+            )
 
-        caption = origins(captions, "captions", None)
-        caption = pc.if_else(captions[KEY].chunk(0).is_valid(), caption, pa.scalar(None, schema.PROVENANCE))
+        rows = captions[csvfile.ROW].combine_chunks()
+        caption = origins("captions", rows, None)
+        if rows.null_count:
+            caption = pa.nulls(len(rows), schema.PROVENANCE)
         # A question names its domain again: only another one than the clip's has to be kept.
-        own = questions["domain"].chunk(0)
-        other_domain = pc.if_else(pc.equal(own, domain), pa.scalar(None, pa.string()), json_texts(own))
-        extra = json_objects_or_null(json_members({"domain": other_domain}, questions[csvfile.EXTRA].chunk(0)))
-        return joined_lists([interleaved([caption]), lists(origins(questions, "qa", extra), per_clip)])
+        own = questions["domain"].combine_chunks()
+        of_clip = domain.take(pa.array(np.repeat(np.arange(len(per_clip)), per_clip)))
+        other_domain = pc.if_else(pc.equal(own, of_clip), pa.scalar(None, pa.string()), json_texts(own))
+        extra = json_objects_or_null(json_members({"domain": other_domain}, questions[csvfile.EXTRA].combine_chunks()))
+        asked = lists(origins("qa", questions[csvfile.ROW].combine_chunks(), extra), per_clip)
+        return joined_lists([singletons(caption), asked])
 
     def records(self, row: Record) -> Iterable[tuple[str, int, Record]]:
         """Yields the caption record, if the clip has one, and its question records."""
@@ -198,31 +180,89 @@ class Mecat(Source):
             yield origin["file"], origin["row"], {qa["qa_id"]: record}
 
 
-def _captions(texts: pa.ListArray, style: str) -> pa.ListArray:
-    """Returns the captions of one style; all of a row are absent if the first one says "None"."""
-    flat, lengths = texts.flatten(), lengths_of(texts)
-    begins = np.cumsum(lengths) - lengths
-    says_none = pc.equal(flat, "None").to_numpy(zero_copy_only=False)
-    is_absent = np.zeros(len(texts), bool)
-    is_absent[lengths > 0] = says_none[begins[lengths > 0]]
+class _Questions:
+    """The questions of a domain, sorted by clip; each is handed out once."""
+
+    def __init__(self, part: Part) -> None:
+        fields = [(KEY, pa.string()), *_QUESTIONS.schema, *_ADDED]
+        tables = list(jsonfile.keyed_lines(part.files["qa"], _QUESTIONS)) if "qa" in part.files else []
+        names = [field[0] if isinstance(field, tuple) else field.name for field in fields]
+        table = pa.concat_tables([pa.schema(fields).empty_table(), *(one.select(names) for one in tables)]).combine_chunks()
+        coded = _clips_of(part, table[KEY].combine_chunks()).dictionary_encode()
+        codes = coded.indices.to_numpy()
+        is_sorted = bool((np.diff(codes) >= 0).all())
+        self.table = table if is_sorted else table.take(pa.array(np.argsort(codes, kind="stable")))
+        self.clips = coded.dictionary
+        self.counts = np.bincount(codes, minlength=len(self.clips))
+        self.begins = np.cumsum(self.counts) - self.counts
+
+    def of(self, clips: pa.StringArray) -> tuple[pa.Table, Integers]:
+        """Returns the questions of some clips, clip after clip, and how many each has; a repeated clip gets none."""
+        found = pc.fill_null(pc.index_in(clips, value_set=self.clips), -1).to_numpy()
+        known, first = np.unique(found, return_index=True)
+        places, known = first[known >= 0], known[known >= 0]
+        per_clip, begins = np.zeros(len(clips), np.int64), np.zeros(len(clips), np.int64)
+        per_clip[places], begins[places] = self.counts[known], self.begins[known]
+        self.counts[known] = 0
+        return self.table.take(pa.array(np.repeat(begins, per_clip) + ranges(per_clip))), per_clip
+
+    def left(self) -> pa.StringArray:
+        """Returns the clips whose questions were not asked for yet."""
+        return self.clips.filter(pa.array(self.counts > 0))
+
+
+def _clips_of(part: Part, keys_: pa.StringArray) -> pa.StringArray:
+    """Returns the clip key of every question key."""
+    fits = pc.match_substring_regex(keys_, _QUESTION_KEY)
+    if not pc.all(fits).as_py():
+        at = pc.index(fits, False).as_py()
+        raise part.files["qa"].error(
+            "expected the key of a clip, `_` and 8 hex digits", record=at + 1, field="key", value=keys_[at].as_py()
+        )
+    return pc.utf8_slice_codeunits(keys_, 0, -9)
+
+
+def _qa(questions: pa.Table) -> pa.StructArray:
+    columns = {name: questions[name].combine_chunks() for name in ("question", "answer", "category", "difficulty")}
+    return struct(
+        schema.QUESTION, questions.num_rows, qa_id=questions[KEY].combine_chunks(), **columns, origin="llm", is_absent=False
+    )
+
+
+def _captions(texts: list[pa.ListArray]) -> pa.ListArray:
+    """Returns all captions of every clip, style after style; those of a style are absent if its first one says "None"."""
+    flat = [column.flatten() for column in texts]
+    order, lengths = row_order([lengths_of(column) for column in texts])
+    is_absent = [_absent(one, count) for one, count in zip(flat, lengths, strict=True)]
+    sizes = [len(one) for one in flat]
     captions = struct(
         schema.CAPTION,
-        len(flat),
-        text=flat,
-        style=style,
-        index=pa.array(ranges(lengths)),
+        len(order),
+        text=pa.concat_arrays(flat).take(pa.array(order)),
+        style=pa.array(STYLES).take(pa.array(np.repeat(np.arange(len(STYLES)), sizes)[order])),
+        index=pa.array(ranges(lengths.ravel())[order]),
         origin="llm",
         language="en",
-        is_absent=pa.array(np.repeat(is_absent, lengths)),
+        is_absent=pa.array(np.concatenate(is_absent)[order]),
     )
-    return lists(captions, lengths)
+    return lists(captions, lengths.sum(axis=0))
+
+
+def _absent(texts: pa.StringArray, lengths: Integers) -> NDArray[np.bool_]:
+    """Returns bool per text: whether the first text of its row is "None"."""
+    says_none = pc.equal(texts, "None").to_numpy(zero_copy_only=False)
+    begins = np.cumsum(lengths) - lengths
+    has_any = lengths > 0
+    of_row = np.zeros(len(lengths), bool)
+    of_row[has_any] = says_none[begins[has_any]]
+    return np.repeat(of_row, lengths)
 
 
 def _extra(captions: pa.Table) -> pa.StringArray:
     """Returns unknown fields, and styles whose list is empty: no caption would tell them from styles that are not there."""
     nothing = pa.scalar(None, pa.string())
     empty = {
-        style: pc.if_else(pc.equal(pc.fill_null(pc.list_value_length(captions[style].chunk(0)), 1), 0), "[]", nothing)
+        style: pc.if_else(pc.equal(pc.fill_null(pc.list_value_length(captions[style].combine_chunks()), 1), 0), "[]", nothing)
         for style in STYLES
     }
-    return json_objects(json_members(empty, pc.fill_null(captions[csvfile.EXTRA].chunk(0), "")))
+    return json_objects(json_members(empty, pc.fill_null(captions[csvfile.EXTRA].combine_chunks(), "")))

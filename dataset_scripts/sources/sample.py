@@ -43,7 +43,6 @@ class Sample(Source):
         return {
             "id": f"sample/{split}/{name}",
             "source_key": name,
-            "caption": texts.captions[0],
             "captions": [
                 {
                     "text": text,

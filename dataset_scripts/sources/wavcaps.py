@@ -28,7 +28,6 @@ from ..arrays import (
 )
 from ..files import Part, UpstreamFile
 from ..jsonfile import Shape
-from ..schema import primary_caption
 from ..source import Record, Source, merged
 
 
@@ -99,7 +98,6 @@ class WavCaps(Source):
             n,
             id=pc.binary_join_element_wise(text(f"{self.name}/{part.subset}/", n), stem, ""),
             source_key=identifier,
-            caption=primary_caption(grouped, self.primary_style),
             captions=grouped,
             audio_ref=struct(
                 schema.AUDIO_REF,

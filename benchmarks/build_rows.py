@@ -1,0 +1,171 @@
+"""Rows per second of `uac build` beside duckdb's plain JSON-to-parquet of the same file, both on two threads.
+
+    python benchmarks/build_rows.py [--rows 200000] [--formats wavcaps,mecat] [--scratch DIR]
+
+For each format a file of our own wording is written in the publisher's layout: WavCaps' FreeSound object with a list, and
+MECAT's keyed lines (with the questions of every clip in a second file). Ours is the whole build: digest of the input, parsing,
+the one schema, checks, statistics, zstd parquet, card. duckdb only copies the parsed JSON into zstd parquet. Each run is a
+process of its own; the best of `--repeat` runs counts. The last column is the peak of resident memory of our process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+WORDS = (
+    "a the two some heavy light distant near steady sudden dog engine rain wind bell door child crowd river train bird clock "
+    "knocks hums rattles passes rings falls barks sings fades grows slowly loudly softly twice again outside inside water metal"
+).split()
+MECAT_TEXTS = 'STRUCT(short VARCHAR[], long VARCHAR[], speech VARCHAR[], music VARCHAR[], sound VARCHAR[], environment VARCHAR[], "domain" VARCHAR)'
+QA_TEXTS = 'STRUCT(category VARCHAR, difficulty VARCHAR, question VARCHAR, answer VARCHAR, "domain" VARCHAR)'
+
+
+def sentences(rng: np.random.Generator, n: int, words: int) -> list[str]:
+    """Returns `n` sentences of about `words` words."""
+    drawn = rng.integers(0, len(WORDS), (n, words))
+    return [" ".join(WORDS[i] for i in row).capitalize() + "." for row in drawn]
+
+
+def write_wavcaps(folder: Path, n: int) -> list[Path]:
+    """Writes a FreeSound file: one object with a list; descriptions with quotes, line breaks and letters beyond ASCII."""
+    rng = np.random.default_rng(1)
+    captions, descriptions = sentences(rng, n, 8), sentences(rng, n, 30)
+    path = folder / "fsd_final.json"
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write('{"num_captions_per_audio": 1, "data": [')
+        for i in range(n):
+            name = f"sound {i}"
+            record = {
+                "id": str(i),
+                "file_name": f"{name}.wav",
+                "href": f"/people/writer{i % 977}/sounds/{i}/",
+                "tags": descriptions[i].lower().rstrip(".").split()[: 3 + i % 6],
+                "description": descriptions[i] + ('\r\n"Recorded" at the café.' if i % 3 == 0 else ""),
+                "author": f"writer{i % 977}",
+                "duration": int(i % 60) if i % 10 == 0 else (i % 6000) / 97,
+                "download_link": f"https://example.org/people/writer{i % 977}/sounds/{i}/download/{i}.wav",
+                "caption": captions[i],
+                "audio": "wav_path",
+            }
+            stream.write((", " if i else "") + json.dumps(record))
+        stream.write("]}")
+    return [path]
+
+
+def write_mecat(folder: Path, n: int) -> list[Path]:
+    """Writes a domain: a caption file with 18 texts per clip, and a QA file with five questions per clip."""
+    rng = np.random.default_rng(2)
+    pool = sentences(rng, 20_000, 12)
+    drawn = rng.integers(0, len(pool), (n, 6, 3))
+    styles = ("short", "long", "speech", "music", "sound", "environment")
+    caption, qa = folder / "caption/test/SMA.jsonl", folder / "qa/test/SMA.jsonl"
+    caption.parent.mkdir(parents=True)
+    qa.parent.mkdir(parents=True)
+    with caption.open("w", encoding="utf-8") as captions, qa.open("w", encoding="utf-8") as questions:
+        for i in range(n):
+            key = f"{i:011d}_{i % 300}_{i % 97}_{i % 300 + 10}_{i % 97}"
+            texts = {style: [pool[k] for k in drawn[i, j]] for j, style in enumerate(styles)}
+            captions.write(json.dumps({key: {**texts, "domain": "SMA"}}) + "\n")
+            for q in range(5):
+                text = pool[drawn[i, q, 0]]
+                record = {
+                    "category": "direct_perception",
+                    "difficulty": "basic",
+                    "question": text,
+                    "answer": text[:20],
+                    "domain": "SMA",
+                }
+                questions.write(json.dumps({f"{key}_{q:08x}": record}) + "\n")
+    return [caption, qa]
+
+
+def run_ours(name: str, folder: Path) -> int:
+    """Builds the folder and returns the number of rows."""
+    import pyarrow as pa
+
+    from unified_audiocaps.dataset_scripts.build import build
+
+    pa.set_cpu_count(2)
+    return sum(build(name, raw=folder, out=folder / "out" / "unified-audiocaps", force=True).rows.values())
+
+
+def run_duckdb(name: str, folder: Path) -> int:
+    """Copies the parsed JSON to parquet and returns the number of rows."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    target = "(FORMAT parquet, COMPRESSION zstd)"
+    if name == "wavcaps":
+        file = folder / "fsd_final.json"
+        size = file.stat().st_size + 1_000_000
+        select = f"SELECT unnest(data, recursive := true) FROM read_json('{file}', maximum_object_size = {size})"
+        connection.execute(f"COPY ({select}) TO '{folder / 'duck.parquet'}' {target}")
+    else:
+        for part, kind in (("caption", MECAT_TEXTS), ("qa", QA_TEXTS)):
+            file = folder / part / "test/SMA.jsonl"
+            select = f"SELECT * FROM read_json('{file}', format = 'newline_delimited', records = false, columns = {{r: 'MAP(VARCHAR, {kind})'}})"
+            connection.execute(f"COPY ({select}) TO '{folder / f'duck_{part}.parquet'}' {target}")
+    rows = connection.execute(f"SELECT count(*) FROM '{folder}/duck{'' if name == 'wavcaps' else '_caption'}.parquet'").fetchone()
+    return int(rows[0]) if rows else 0
+
+
+def child(side: str, name: str, folder: Path) -> None:
+    """Runs one side and prints its figures as JSON."""
+    action = run_ours if side == "ours" else run_duckdb
+    if side == "ours":
+        import unified_audiocaps.dataset_scripts.build
+    else:
+        import duckdb  # noqa: F401 # imported before the clock starts, like ours
+    started, cpu = time.perf_counter(), time.process_time()
+    rows = action(name, folder)
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
+    rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"rows": rows, "seconds": seconds, "cpu_s": cpu_s, "rss_mb": rss_mb}))
+
+
+def measure(side: str, name: str, folder: Path, repeat: int) -> dict[str, float]:
+    """Returns the figures of the fastest of `repeat` child processes."""
+    command = [sys.executable, __file__, "--child", side, name, str(folder)]
+    runs = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(repeat)]
+    return min(runs, key=lambda run: run["seconds"])
+
+
+def main() -> None:
+    """Writes the files, runs both sides in turn and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--formats", default="wavcaps,mecat")
+    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--scratch", type=Path, default=None)
+    parser.add_argument("--child", nargs=3, metavar=("SIDE", "FORMAT", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        side, name, folder = arguments.child
+        child(side, name, Path(folder))
+        return
+    print(f"{'format':<8} {'rows':>9} {'MB':>6} {'ours rows/s':>12} {'duckdb rows/s':>14} {'ratio':>6} {'ours RSS MB':>12}")
+    for name in arguments.formats.split(","):
+        with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
+            folder = Path(scratch)
+            files = (write_wavcaps if name == "wavcaps" else write_mecat)(folder, arguments.rows)
+            size = sum(file.stat().st_size for file in files) / 1e6
+            ours = measure("ours", name, folder, arguments.repeat)
+            duck = measure("duckdb", name, folder, arguments.repeat)
+            if ours["rows"] != arguments.rows or duck["rows"] != arguments.rows:
+                sys.exit(f"{name}: rows differ: wrote {arguments.rows}, ours {ours['rows']}, duckdb {duck['rows']}")
+            a, b = ours["rows"] / ours["seconds"], duck["rows"] / duck["seconds"]
+            print(f"{name:<8} {arguments.rows:>9,} {size:>6.0f} {a:>12,.0f} {b:>14,.0f} {a / b:>6.2f} {ours['rss_mb']:>12,.0f}")
+
+
+if __name__ == "__main__":
+    main()
