@@ -27,14 +27,16 @@ TARGET_RATIO, TARGET_GIB = 10.0, 1.0
 SEED = 20240817
 
 SOURCES = (
-    "man woman child dog cat bird crow rooster goat horse frog cricket crowd baby engine truck bus motorcycle train tram helicopter "
-    "airplane drill saw hammer lawnmower fan kettle tap river stream fountain rain thunder wind wave bell siren horn alarm clock door "
-    "drawer keyboard printer piano guitar flute drum violin choir radio television phone vacuum toilet shower bottle glass plate spoon"
+    "man woman child dog cat bird crow rooster goat horse frog cricket crowd baby engine truck bus motorcycle train "
+    "tram helicopter airplane drill saw hammer lawnmower fan kettle tap river stream fountain rain thunder wind wave "
+    "bell siren horn alarm clock door drawer keyboard printer piano guitar flute drum violin choir radio television "
+    "phone vacuum toilet shower bottle glass plate spoon "
 ).split()
 SOUNDS = (
-    "speaks laughs cries shouts whispers sings barks meows chirps caws crows bleats neighs croaks hums rumbles idles accelerates passes "
-    "whirs buzzes hisses whistles clicks taps knocks bangs rattles squeaks creaks drips flows splashes pours falls howls rings wails "
-    "honks beeps ticks slams slides clatters plays strums echoes fades approaches stops resumes vibrates scrapes crackles pops gurgles"
+    "speaks laughs cries shouts whispers sings barks meows chirps caws crows bleats neighs croaks hums rumbles idles "
+    "accelerates passes whirs buzzes hisses whistles clicks taps knocks bangs rattles squeaks creaks drips flows "
+    "splashes pours falls howls rings wails honks beeps ticks slams slides clatters plays strums echoes fades "
+    "approaches stops resumes vibrates scrapes crackles pops gurgles "
 ).split()
 MANNERS = (
     "loudly softly slowly quickly repeatedly steadily briefly faintly sharply twice nearby again together rhythmically".split()

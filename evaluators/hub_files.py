@@ -49,6 +49,8 @@ def _module(metric: type[Metric]) -> str:
     class_name = "".join(part.capitalize() for part in metric.name.split("_"))
     return f'''"""{metric.title} for `evaluate.load`; written by `uac docs`, edit the metric instead."""
 
+# mypy: ignore-errors
+
 import datasets
 import evaluate
 from unified_audiocaps.evaluators.pairs import CaptionPairs
@@ -156,6 +158,8 @@ This file is written by `uac docs` from the metric itself.
 
 def _app(metric: type[Metric]) -> str:
     return f'''"""A page to try {metric.title}; written by `uac docs`."""
+
+# mypy: ignore-errors
 
 import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError

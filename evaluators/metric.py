@@ -137,6 +137,21 @@ class MetricResult:
         return {self.metric: self.per_item, **self.item_components}
 
 
+@dataclass(frozen=True)
+class Cases:
+    """Closed ranges that a metric declares for its score.
+
+    Attributes:
+        identical: every candidate equals its only reference, of five words or more, and no two items are alike.
+        disjoint: candidates and references share neither word nor topic.
+        single: one item, its candidate equal to its only reference; None where one item is an `InputError`.
+    """
+
+    identical: tuple[float, float]
+    disjoint: tuple[float, float]
+    single: tuple[float, float] | None
+
+
 class Metric(ABC):
     """One metric. A subclass states the facts below and implements the two abstract methods.
 
@@ -150,8 +165,7 @@ class Metric(ABC):
         needs_whole_corpus: an item's value depends on the other items, so the set must not be scored in shards and an
             interval is conditional on the set.
         components: names of further values, in the order in which `from_totals` returns them after the score.
-        identical, disjoint, single: declared value (or None for a documented error) when every candidate equals its
-            only reference, when candidates and references share no word, and when there is one item with equal texts.
+        cases: where the score falls on inputs that everybody can picture.
         source: paper, section or equation.
         definition: one or two sentences for people who choose a metric.
     """
@@ -164,6 +178,7 @@ class Metric(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     needs_whole_corpus: ClassVar[bool] = False
     components: ClassVar[tuple[str, ...]] = ()
+    cases: ClassVar[Cases]
     source: ClassVar[str]
     definition: ClassVar[str]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..metric import Floats, Metric
+from ..metric import Cases, Floats, Metric
 from ..ngrams import MAX_ORDER, NgramCounts, WordIds, counted_ngrams, word_ids
 from ..pairs import CaptionPairs
 from ..tokens import TOKENIZER
@@ -31,6 +31,7 @@ class Bleu(Metric):
     name = "bleu"
     title = "BLEU"
     components = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
+    cases = Cases(identical=(1 - 1e-8, 1.0), disjoint=(0.0, 1e-12), single=(1 - 1e-8, 1.0))
     source = "Papineni et al. 2002 (ACL); COCO caption evaluation, arXiv:1504.00325"
     definition = (
         "Share of the candidate's 1- to 4-word sequences that stand in a reference, with a penalty for short candidates; "

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...dataset_scripts.errors import InputError
-from ..metric import Floats, Metric
+from ..metric import Cases, Floats, Metric
 from ..ngrams import MAX_ORDER, NgramCounts, WordIds, counted_ngrams, word_ids
 from ..pairs import CaptionPairs
 from ..tokens import TOKENIZER
@@ -36,6 +36,7 @@ class CiderD(Metric):
     title = "CIDEr-D"
     value_range = (0.0, 10.0)
     needs_whole_corpus = True
+    cases = Cases(identical=(10 - 1e-12, 10 + 1e-12), disjoint=(0.0, 0.0), single=None)
     source = "Vedantam et al. 2015 (CVPR), section 5.2; COCO caption evaluation, arXiv:1504.00325"
     definition = (
         "Cosine of tf-idf weighted 1- to 4-word sequences against each reference, averaged; rare sequences count more. "

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ...dataset_scripts.errors import UnknownNameError
 from ..encoders import Embeddings, Encoder, TokenizedTexts, loaded_encoder, mean_per_item, pair_tokens
-from ..metric import Floats, Metric
+from ..metric import Cases, Floats, Metric
 from ..ngrams import Ints
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
@@ -54,6 +54,7 @@ class Date(Metric):
     requires = ("sentence encoder",)
     needs_whole_corpus = True
     components = ("similarity", "discrimination")
+    cases = Cases(identical=(0.5, 1.0), disjoint=(0.0, 0.5), single=(0.0, 0.0))
     source = "MECAT, arXiv:2507.23511, section 4"
     definition = (
         "Harmonic mean of similarity (weighted sentence embeddings) and discrimination (the share of other items that the "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ..metric import Floats, Metric
+from ..metric import Cases, Floats, Metric
 from ..ngrams import Ints, WordIds, word_ids
 from ..pairs import CaptionPairs
 from ..tokens import TOKENIZER
@@ -30,6 +30,7 @@ class RougeL(Metric):
 
     name = "rouge_l"
     title = "ROUGE-L"
+    cases = Cases(identical=(1.0, 1.0), disjoint=(0.0, 0.0), single=(1.0, 1.0))
     source = "Lin 2004 (ACL workshop), section 3; COCO caption evaluation, arXiv:1504.00325"
     definition = "F-measure (recall weighs more) of the longest word sequence that candidate and reference share, gaps allowed."
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..encoders import loaded_encoder, mean_per_item, pair_tokens
-from ..metric import Floats, Metric
+from ..metric import Cases, Floats, Metric
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 
@@ -26,6 +26,7 @@ class SbertSim(Metric):
     title = "SBERT-sim"
     value_range = (-1.0, 1.0)
     requires = ("sentence encoder",)
+    cases = Cases(identical=(1 - 1e-6, 1.0), disjoint=(-1.0, 0.5), single=(1 - 1e-6, 1.0))
     source = "Zhou et al. 2022 (ICASSP), section 3.1"
     definition = "Cosine of the sentence embeddings of candidate and reference, averaged over the references."
 

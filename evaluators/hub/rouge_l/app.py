@@ -1,5 +1,7 @@
 """A page to try ROUGE-L; written by `uac docs`."""
 
+# mypy: ignore-errors
+
 import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
 from unified_audiocaps.evaluators.pairs import CaptionPairs

