@@ -117,7 +117,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         encoder="minilm",
         subtask="long",
         n_items=975,
-        items_sha256="",
+        items_sha256="c3b3a8c0f9b77f759e09d9b18f6fe73ee8e7a2401209c7fa6fa34c10ea012261",
         build_command="uac build audiocaps --raw DIR",
     ),
     Benchmark(
@@ -133,7 +133,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         encoder="minilm",
         subtask="long",
         n_items=1045,
-        items_sha256="",
+        items_sha256="f440a48b4ff25f08b9ff1a0a0f806007ddb9669661c1bf1086ccb6661e84da37",
         build_command="uac build clotho --raw DIR",
     ),
     Benchmark(
@@ -149,7 +149,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         encoder="minilm",
         subtask="long",
         n_items=20052,
-        items_sha256="",
+        items_sha256="d6022ed45a87a1336baf081e08491ac43dff999bae19b762df70b732cd3c0015",
         build_command="uac build mecat",
     ),
 )
@@ -214,8 +214,11 @@ def load_items(benchmark: Benchmark, data: Path) -> BenchmarkItems:
             f"{benchmark.id} version {benchmark.version} is frozen at {benchmark.n_items:,} clips with digest "
             f"{benchmark.items_sha256[:12]}. Build the complete release: {benchmark.build_command}{_out_option(data)} --force"
         )
-    file_names = pc.struct_field(table["audio_ref"].combine_chunks(), "file_name").to_pylist()
-    return BenchmarkItems(benchmark, references, _aliases(ids, table["source_key"].to_pylist(), file_names))
+    audio = table["audio_ref"].combine_chunks()
+    kinds, keys, file_names = (pc.struct_field(audio, name).to_pylist() for name in ("kind", "key", "file_name"))
+    # the field's copies of AudioSet clips are called after the video, with a Y in front
+    customary = [f"Y{key}.wav" if kind == "youtube" else None for kind, key in zip(kinds, keys, strict=True)]
+    return BenchmarkItems(benchmark, references, _aliases(ids, table["source_key"].to_pylist(), keys, file_names, customary))
 
 
 def _out_option(data: Path) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..dataset_scripts.errors import InputError, UnifiedAudioCapsError
+from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ def sources(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(found)
         return
-    rows = [(s["name"], s["release"], ", ".join(s["splits"]), s["license_text"], s["needs"], s["title"]) for s in found]
-    _table(rows, ("NAME", "RELEASE", "SPLITS", "TEXT LICENCE", "NEEDS", "TITLE"))
+    rows = [(s["name"], s["release"], ", ".join(s["splits"]), s["needs"], s["title"]) for s in found]
+    _table(rows, ("NAME", "RELEASE", "SPLITS", "NEEDS", "TITLE"))
 
 
 @app.command()
 def metrics(as_json: AsJson = False) -> None:
     """List the metrics."""
-    from ..evaluators.metric import describe_metrics
+    from ..evaluators.score import describe_metrics
 
     found = describe_metrics()
     if as_json:
@@ -361,6 +361,8 @@ def main() -> None:
     """Runs the command line; what went wrong on purpose becomes a message and an exit code, a bug keeps its traceback."""
     try:
         app(prog_name="uac")
+    except StorageError as error:
+        _fail(str(error), OUR_FAILURE)
     except UnifiedAudioCapsError as error:
         _fail(str(error), BAD_INPUT)
     except OSError as error:

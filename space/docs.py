@@ -15,7 +15,8 @@ from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
 from ..dataset_scripts.source import describe_sources
 from ..evaluators import hub_files
-from ..evaluators.metric import METRICS, describe_metrics
+from ..evaluators.metric import METRICS
+from ..evaluators.score import describe_metrics
 from ..leaderboard.benchmark import BENCHMARKS
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from ...evaluators.metric import METRICS
 from ...leaderboard.benchmark import BENCHMARKS, benchmark_by_id
 from ...leaderboard.hub import Hub
-from ...leaderboard.ranking import Board
+from ...leaderboard.ranking import Board, BoardColumn
 from ...leaderboard.submission import Submission
 
 REFRESH_S = 3
@@ -24,12 +25,11 @@ def render(hub: Hub) -> None:
         changed_at = hub.store.changed_at()
         board = hub.board(benchmark_id)
         headers, rows = table(board)
-        kinds = ["str", "str", *["number"] * (len(headers) - 2)]
         recent = [_queue_row(submission) for submission in hub.store.submissions(N_RECENT)]
         return (
             changed_at,
             _about(board),
-            gr.Dataframe(value=rows, headers=headers, datatype=kinds, visible=bool(rows)),
+            _frame(headers, rows),
             _signatures(board),
             gr.Dataframe(value=recent, visible=bool(recent)),
         )
@@ -44,6 +44,7 @@ def render(hub: Hub) -> None:
         benchmark_id = asked if asked in known else BENCHMARKS[0].id
         return (benchmark_id, *show(benchmark_id))
 
+    gr.Navbar(main_page_name="Board")
     gr.Markdown("# Audio captioning leaderboard")
     choice = gr.Dropdown(
         [(benchmark.title, benchmark.id) for benchmark in BENCHMARKS],
@@ -75,15 +76,33 @@ def render(hub: Hub) -> None:
 
 
 def table(board: Board) -> tuple[list[str], list[list[object]]]:
-    """Returns headers and cells of the board: scores × 100 with two decimals, the ranking metric first."""
+    """Returns headers and cells of the board: scores × 100, the ranking metric first and with its components."""
     primary = board.benchmark.primary_metric
-    columns = sorted(board.columns, key=lambda column: column.name != primary)
-    headers = ["Rank", "System", *(f"{column.name} ▼" if column.name == primary else column.name for column in columns)]
+    shown = [column for column in board.columns if column.name == column.metric or column.metric == primary]
+    shown.sort(key=lambda column: column.metric != primary)
+    headers = ["Rank", "System", *(_header(column, primary) for column in shown)]
     rows: list[list[object]] = []
     for row in board.rows:
-        cells = [round(100 * row.values[c.name], 2) if c.name in row.values else None for c in columns]
-        rows.append(["–" if row.rank is None else str(row.rank), row.system, *cells])
+        cells = [round(100 * row.values[column.name], 2) if column.name in row.values else None for column in shown]
+        rows.append([row.rank, row.system, *cells])
     return headers, rows
+
+
+def _header(column: BoardColumn, primary: str) -> str:
+    title = METRICS.get(column.metric).title
+    if column.name != column.metric:
+        return f"{title} {column.name.removeprefix(f'{column.metric}_')}"
+    return f"{title} ▼" if column.metric == primary else title
+
+
+def _frame(headers: list[str], rows: list[list[object]]) -> gr.Dataframe:
+    """Returns the table with two decimals everywhere, sortable as numbers."""
+    display = [["–" if cell is None else f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return gr.Dataframe(
+        value={"headers": headers, "data": rows, "metadata": {"display_value": display}},
+        datatype=["number", "str", *["number"] * (len(headers) - 2)],
+        visible=bool(rows),
+    )
 
 
 def _about(board: Board) -> str:
@@ -101,10 +120,11 @@ def _about(board: Board) -> str:
 
 
 def _signatures(board: Board) -> str:
-    lines = ["Only numbers with equal signatures are comparable.", "", "| column | digest | signature |", "|---|---|---|"]
+    lines = ["Only numbers with equal signatures are comparable.", "", "| metric | digest | signature |", "|---|---|---|"]
     for column in board.columns:
-        text = column.signature.replace("|", " · ")
-        lines.append(f"| {column.name} | `{column.digest}` | `{text}` |")
+        if column.name == column.metric:
+            text = column.signature.replace("|", " · ")
+            lines.append(f"| {column.name} | `{column.digest}` | `{text}` |")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from ...dataset_scripts.errors import InputError, Problem, UnifiedAudioCapsError
 from ...leaderboard.benchmark import BENCHMARKS
 from ...leaderboard.hub import Hub
 
+PROBLEM_WIDTHS = ["70px", "150px", "220px", "380px", "300px"]
 PROBLEM_HEADERS = ["Line", "Code", "Id", "Problem", "What to do"]
 
 
@@ -47,6 +48,7 @@ def render(hub: Hub) -> None:
         asked = request.query_params.get("benchmark", "")
         return asked if asked in {benchmark.id for benchmark in BENCHMARKS} else BENCHMARKS[0].id
 
+    gr.Navbar(main_page_name="Board")
     gr.Markdown(
         "# Submit predictions\n"
         'One caption for every clip of the benchmark: jsonl rows `{"id": ..., "caption": ...}` or a csv with those columns. '
@@ -62,7 +64,9 @@ def render(hub: Hub) -> None:
         check_button = gr.Button("Check", elem_id="check")
         send_button = gr.Button("Submit", variant="primary", elem_id="send")
     verdict = gr.Markdown(elem_id="verdict")
-    problems = gr.Dataframe(headers=PROBLEM_HEADERS, interactive=False, wrap=True, visible=False, elem_id="problems")
+    problems = gr.Dataframe(
+        headers=PROBLEM_HEADERS, column_widths=PROBLEM_WIDTHS, interactive=False, wrap=True, visible=False, elem_id="problems"
+    )
 
     gr.context.Context.root_block.load(open_page, None, benchmark, show_progress="hidden")
     check_button.click(check, [file, benchmark], [verdict, problems])

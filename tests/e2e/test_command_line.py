@@ -83,7 +83,7 @@ def test_score_against_a_benchmark_uses_its_references(uac, sample_data, tmp_pat
 def bad_inputs():
     yield "missing reference", CAPTIONS, REFERENCES[:2], "cider_d", ["c"]
     yield "missing prediction", {"a": "x", "b": "y"}, REFERENCES, "cider_d", ["c"]
-    yield "one clip for cider_d", {"a": "x"}, REFERENCES[:1], "cider_d", ["cider_d"]
+    yield "one clip for cider_d", {"a": "x"}, REFERENCES[:1], "cider_d", ["CIDEr-D cannot score one item"]
     yield "unknown metric", CAPTIONS, REFERENCES, "cider", ["cider_d", "uac metrics"]
     yield "null caption", {**CAPTIONS, "a": None}, REFERENCES, "rouge_l", ["line 1", "E_TYPE"]
     yield "references as text", CAPTIONS, [{"id": "a", "references": "a dog"}, *REFERENCES[1:]], "rouge_l", ["line 1"]
