@@ -27,6 +27,7 @@ from . import workers as processes
 from .card import built_configs, read_manifest, write_readme
 from .errors import InputError, Problem, UnknownNameError
 from .files import Part
+from .pipeline import ahead, recut
 from .progress import progress
 from .source import Source, source
 
@@ -306,8 +307,8 @@ def build_part(name: str, part: Part, key: str, staging: Path, limit: int | None
     tallies: list[stats.Tally] = []
 
     def checked() -> Iterator[pa.Table]:
-        rows = _first_of_each_id(one, part, _limited(one.read_part(part), limit), dropped)
-        for table in shards.regroup(rows, one.row_group_rows):
+        rows = _first_of_each_id(one, part, _limited(ahead(one.read_part(part)), limit), dropped)
+        for table in recut(rows, one.row_group_rows):
             for batch in table.to_batches():
                 schema.check(batch, one.primary_style)
             tallies.append(stats.tally(table, one.primary_style))

@@ -28,7 +28,6 @@ KEY = "__key__"  # the key that a record stands under
 _NUMBER = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _BORDER = re.compile(r"\s*(?:,\s*|$)")
 _OPENING = re.compile(rb'\{"([^"\\]*)("\s*:\s*\{)')
-_MAX_KEY_BYTES = 96
 _TEXTS = pa.list_(pa.string())
 
 
@@ -66,7 +65,7 @@ def keyed_lines(file: RawFile, shape: Shape) -> Iterator[pa.Table]:
     keyed = Shape((KEY, *shape.texts), shape.lists, shape.numbers, (KEY, *shape.needed))
     position, line = 0, 1
     for block in file.blocks():
-        data = block.replace(b"\r\n", b"\n")
+        data = block.replace(b"\r\n", b"\n") if b"\r" in block else block
         data = data if data.endswith(b"\n") else data + b"\n"
         table = _keyed(data, shape)
         if table is None:
@@ -170,16 +169,20 @@ def _unkeyed(data: bytes) -> tuple[pa.StringArray, bytes] | None:
     first = _OPENING.match(data)
     if first is None or (ends - starts).min() < len(first[2]) + 6:
         return None
-    head = characters[np.minimum(starts[:, None] + np.arange(2, 2 + _MAX_KEY_BYTES), len(characters) - 1)]
-    is_quote = head == ord('"')
-    length = is_quote.argmax(axis=1)
-    is_escaped = (head == ord("\\")) & (np.arange(_MAX_KEY_BYTES) < length[:, None])
-    border = starts + 2 + length
+    quotes = np.flatnonzero(characters == ord('"'))
+    after = np.searchsorted(quotes, starts + 2)
+    if after[-1] == len(quotes):
+        return None
+    border = quotes[after]  # where the key ends
+    length = border - starts - 2
     as_first = [characters[np.minimum(border + i, len(characters) - 1)] == byte for i, byte in enumerate(first[2])]
-    plain = [is_quote.any(axis=1), ~is_escaped.any(axis=1), characters[starts] == ord("{"), characters[starts + 1] == ord('"')]
-    if not np.all([*plain, *as_first, characters[ends - 1] == ord("}")]):
+    if not np.all(
+        [characters[starts] == ord("{"), characters[starts + 1] == ord('"'), characters[ends - 1] == ord("}"), *as_first]
+    ):
         return None
     keys = characters[np.repeat(starts + 2, length) + ranges(length)]
+    if (keys < ord(" ")).any() or (keys == ord("\\")).any():
+        return None
     offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int32)
     lines = characters.copy()
     before = length + 2 + len(first[2]) - 1

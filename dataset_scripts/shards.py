@@ -1,6 +1,6 @@
 """Record batches to parquet shards whose bytes depend on the rows alone.
 
-Rows are cut anew into row groups of a fixed size and made contiguous before every write: batch sizes and worker counts
+Row groups have a fixed size and are contiguous: batch sizes and worker counts
 leave no trace. zstd, page index, no time stamps. A shard is flushed to the disk before anybody hears of it.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +21,11 @@ from .schema import schema_with_features
 ROW_GROUPS_PER_SHARD = 50
 
 
-def regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Yields contiguous tables of exactly `rows` rows (the last one may have fewer), in order."""
-    waiting: list[pa.RecordBatch] = []
-    count = 0
-    for incoming in batches:
-        rest = incoming
-        while count + rest.num_rows >= rows:
-            head = rest.slice(0, rows - count)
-            yield pa.Table.from_batches([*waiting, head]).combine_chunks()
-            rest = rest.slice(rows - count)
-            waiting, count = [], 0
-        if rest.num_rows:
-            waiting.append(rest)
-            count += rest.num_rows
-    if waiting:
-        yield pa.Table.from_batches(waiting).combine_chunks()
-
-
 def write(tables: Iterable[pa.Table], folder: Path, stem: str) -> list[dict[str, Any]]:
     """Writes tables, one row group each, and returns per shard its `file`, `rows`, `bytes` and `sha256`.
 
     Args:
-        tables: what `regroup` yields.
+        tables: row groups, contiguous: what `recut` yields.
         folder: where the shards go, as `<stem>.<number>.parquet`.
         stem: beginning of the file names.
 
@@ -62,16 +45,25 @@ def write_file(groups: Iterable[pa.Table], path: Path) -> int:
     path.unlink(missing_ok=True)  # never write through a hard link into what was built before
     with path.open("wb") as stream:
         writer = None
-        try:
-            for group in groups:
-                if writer is None:
-                    schema = schema_with_features() if "captions" in group.schema.names else group.schema
-                    writer = pq.ParquetWriter(stream, schema, compression="zstd", write_page_index=True)
-                writer.write_table(group.cast(writer.schema), row_group_size=max(1, group.num_rows))
-                rows += group.num_rows
-        finally:
-            if writer is not None:
-                writer.close()
+        # One thread compresses a row group while this one prepares the next.
+        with ThreadPoolExecutor(1) as background:
+            busy: Future[None] | None = None
+            try:
+                for group in groups:
+                    if writer is None:
+                        schema = schema_with_features() if "captions" in group.schema.names else group.schema
+                        writer = pq.ParquetWriter(stream, schema, compression="zstd", write_page_index=True)
+                    if busy is not None:
+                        busy.result()
+                    busy = background.submit(writer.write_table, group.cast(writer.schema), row_group_size=group.num_rows)
+                    rows += group.num_rows
+                if busy is not None:
+                    busy.result()
+            finally:
+                if busy is not None:
+                    wait([busy])
+                if writer is not None:
+                    writer.close()
         stream.flush()
         os.fsync(stream.fileno())
     return rows

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_IS_BLANK = np.isin(np.arange(256), [*range(9, 14), *range(28, 33)])
 # Runs of what Python's str.split() does not split at: RE2's \s knows only some of Unicode's white space.
 _WORD = r"[^\s\p{Z}\x0b\x1c-\x1f\x{85}]+"
 
@@ -72,18 +71,24 @@ def word_counts(texts: pa.StringArray) -> pa.Int32Array:
     begins = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
     characters = np.frombuffer(data or b"", np.uint8)[begins[0] : begins[-1]]
     begins -= begins[0]
-    is_blank = _IS_BLANK[characters]
+    filled = begins[:-1] < begins[1:]
+    firsts = begins[:-1][filled]
+    counts = np.zeros(len(texts), np.int32)
+    if not len(firsts):
+        return pa.array(counts)
+    # 9 to 13, 28 to 31 and 32; below zero the unsigned numbers wrap around.
+    is_blank = (characters == 32) | ((characters - np.uint8(9)) <= 4) | ((characters - np.uint8(28)) <= 3)
     is_start = ~is_blank
     is_start[1:] &= is_blank[:-1]
-    inner = begins[:-1][begins[:-1] < begins[1:]]
-    is_start[inner] = ~is_blank[inner]
-    before = np.concatenate([[0], np.cumsum(is_start, dtype=np.int32)])
-    counts = pa.array((before[begins[1:]] - before[begins[:-1]]).astype(np.int32))
-    if characters.size and int(characters.max()) > 127:
-        beyond = np.concatenate([[0], np.cumsum(characters > 127, dtype=np.int32)])
-        mask = pa.array(beyond[begins[1:]] > beyond[begins[:-1]])
-        counts = pc.replace_with_mask(counts, mask, pc.count_substring_regex(texts.filter(mask), _WORD))
-    return counts
+    is_start[firsts] = ~is_blank[firsts]
+    counts[filled] = np.add.reduceat(is_start.view(np.uint8), firsts, dtype=np.int32)
+    words = pa.array(counts)
+    beyond = characters > 127
+    if beyond.any():
+        mask = np.zeros(len(texts), bool)
+        mask[filled] = np.logical_or.reduceat(beyond, firsts)
+        words = pc.replace_with_mask(words, pa.array(mask), pc.count_substring_regex(texts.filter(pa.array(mask)), _WORD))
+    return words
 
 
 def add(tallies: Iterable[Tally]) -> Tally:

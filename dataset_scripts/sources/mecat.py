@@ -36,6 +36,7 @@ from ..arrays import (
 from ..errors import MissingRequirementError
 from ..files import Part, UpstreamFile
 from ..jsonfile import KEY, Shape
+from ..pipeline import recut
 from ..source import Record, Source, merged
 
 STYLES = ("short", "long", "speech", "music", "sound", "environment")
@@ -89,9 +90,9 @@ class Mecat(Source):
         """Yields clips in caption order, then clips that only have questions. The questions of a domain are held in memory."""
         questions = _Questions(part)
         if "captions" in part.files:
-            for captions in jsonfile.keyed_lines(part.files["captions"], _CAPTIONS):
+            for captions in recut(jsonfile.keyed_lines(part.files["captions"], _CAPTIONS), self.row_group_rows):
                 clips = captions[KEY].combine_chunks()
-                yield self._rows(part, clips, captions.combine_chunks(), *questions.of(clips))
+                yield self._rows(part, clips, captions, *questions.of(clips))
         left = questions.left()
         if len(left):
             nothing = pa.table({field.name: pa.nulls(len(left), field.type) for field in (*_CAPTIONS.schema, *_ADDED)})

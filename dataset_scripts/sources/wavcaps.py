@@ -28,6 +28,7 @@ from ..arrays import (
 )
 from ..files import Part, UpstreamFile
 from ..jsonfile import Shape
+from ..pipeline import recut
 from ..source import Record, Source, merged
 
 
@@ -71,9 +72,8 @@ class WavCaps(Source):
             numbers=("duration",),
             needed=("id", "caption"),
         )
-        for table in jsonfile.listed(part.files["captions"], shape, "data"):
-            for batch in table.to_batches(max_chunksize=self.row_group_rows):
-                yield self._rows(part, subset, batch)
+        for table in recut(jsonfile.listed(part.files["captions"], shape, "data"), self.row_group_rows):
+            yield self._rows(part, subset, *table.to_batches())
 
     def _rows(self, part: Part, subset: _Subset, rows: pa.RecordBatch) -> pa.RecordBatch:
         n = rows.num_rows
