@@ -114,9 +114,12 @@ class RecordError(UnifiedAudioCapsError, ValueError):
         self.source, self.file, self.line, self.field, self.value, self.expected = source, file, line, field, value, expected
         self.record = record
         where = file + (f", line {line}" if line is not None else "") + (f", record {record}" if record is not None else "")
-        what = f" field {field!r}" if field else ""
-        came = f" is {shorten(value)};" if value is not None else ":"
-        super().__init__(f"{source}: {where}:{what}{came} {expected}")
+        what = f"field {field!r}" if field else ""
+        if value is not None:
+            what = f"{what} is {shorten(value)}; " if what else f"found {shorten(value)}; "
+        elif what:
+            what += ": "
+        super().__init__(f"{source}: {where}: {what}{expected}")
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ class _Questions:
 def _clips_of(part: Part, keys_: pa.StringArray) -> pa.StringArray:
     """Returns the clip key of every question key."""
     fits = pc.match_substring_regex(keys_, _QUESTION_KEY)
-    if not pc.all(fits).as_py():
+    if pc.any(pc.invert(fits)).as_py():
         at = pc.index(fits, False).as_py()
         raise part.files["qa"].error(
             "expected the key of a clip, `_` and 8 hex digits", record=at + 1, field="key", value=keys_[at].as_py()

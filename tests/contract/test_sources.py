@@ -1,0 +1,219 @@
+"""Every dataset, found by discovery: its fixture in the publisher's format becomes the expected rows, and back again.
+
+`tests/fixtures/sources/<name>/expected.jsonl` was written by hand. A line names a split and gives the fields that matter: every
+field given must be equal, lists have the same length, and of dictionaries only the given keys are compared. The lines of a
+split stand in the order of its rows, and there is one per row.
+"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from unified_audiocaps.dataset_scripts import schema
+from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.files import RawFile
+from unified_audiocaps.dataset_scripts.source import SOURCES, describe_sources, source
+
+NAMES = SOURCES.names()
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "sources"
+
+
+def raw_of(name: str) -> Path | None:
+    folder = FIXTURES / name / "raw"
+    return folder if folder.is_dir() else None
+
+
+def rows_of(data: Path, name: str) -> dict[str, list[dict[str, Any]]]:
+    manifest = json.loads((data / "data" / name / "manifest.json").read_text())
+    return {split: read_split(data, name, split).to_pylist() for split in manifest["splits"]}
+
+
+def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        return [
+            line
+            for key, value in expected.items()
+            for line in (differences(value, actual[key], f"{where}.{key}") if key in actual else [f"{where}.{key} is not there"])
+        ]
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        return [
+            line
+            for i, (one, other) in enumerate(zip(expected, actual, strict=True))
+            for line in differences(one, other, f"{where}[{i}]")
+        ]
+    same = expected == actual and type(expected) is type(actual)
+    return [] if same else [f"{where}: expected {expected!r}, got {actual!r}"]
+
+
+def upstream_records(path: Path) -> list[Any]:
+    """Returns the records of a fixture file with Python's own parsers: nothing of the code under test."""
+    if path.suffix == ".csv":
+        data = path.read_bytes()
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("iso8859-1")
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text)["data"] if path.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("built") / "unified-audiocaps"
+    for name in NAMES:
+        build(name, raw=raw_of(name), out=data)
+    return data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fixture_becomes_the_expected_rows(name: str, built: Path) -> None:
+    expected: dict[str, list[dict[str, Any]]] = {}
+    for line in (FIXTURES / name / "expected.jsonl").read_text(encoding="utf-8").split("\n"):
+        if line:
+            row = json.loads(line)
+            expected.setdefault(row["split"], []).append(row)
+    actual = rows_of(built, name)
+    assert {split: [row["id"] for row in rows] for split, rows in actual.items()} == {
+        split: [row["id"] for row in rows] for split, rows in expected.items()
+    }
+    found = [line for split, rows in expected.items() for line in differences(rows, actual[split], f"{name}/{split}")]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_upstream_records_are_rebuilt_exactly(name: str, built: Path) -> None:
+    one = source(name)
+    positions: dict[str, list[tuple[int, Any]]] = {}
+    for split in rows_of(built, name):
+        for row in read_split(built, name, split).to_pylist():
+            for file, position, record in one.records(row):
+                positions.setdefault(file, []).append((position, record))
+    dropped = built / "data" / name / "dropped.parquet"
+    if dropped.is_file():
+        for row in pq.read_table(dropped).to_pylist():
+            positions.setdefault(row["file"], []).append((row["row"], json.loads(row["record_json"])))
+    rebuilt = {file: [record for _, record in sorted(found, key=lambda x: x[0])] for file, found in positions.items()}
+    raw = raw_of(name)
+    if raw is None:
+        assert rebuilt
+        return
+    upstream = {path.relative_to(raw).as_posix(): upstream_records(path) for path in sorted(raw.rglob("*")) if path.is_file()}
+    assert rebuilt == upstream
+    # 10 == 10.0 in Python: the written form tells them apart.
+    assert {file: [json.dumps(r, sort_keys=True) for r in records] for file, records in rebuilt.items()} == {
+        file: [json.dumps(r, sort_keys=True) for r in records] for file, records in upstream.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_building_twice_gives_equal_bytes(name: str, built: Path, tmp_path: Path) -> None:
+    again = tmp_path / "unified-audiocaps"
+    build(name, raw=raw_of(name), out=again, workers=2)
+    files = {path.name: path.read_bytes() for path in (built / "data" / name).iterdir()}
+    assert {path.name: path.read_bytes() for path in (again / "data" / name).iterdir()} == files
+    assert build(name, raw=raw_of(name), out=again).reused
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_keep_the_schema(name: str, built: Path) -> None:
+    one = source(name)
+    for split, rows in rows_of(built, name).items():
+        table = read_split(built, name, split)
+        assert table.schema.equals(schema.SCHEMA)
+        for batch in table.combine_chunks().to_batches():
+            schema.check(batch, one.primary_style)
+        assert {row["split"] for row in rows} == {split}
+        assert all(row["id"].startswith(f"{name}/") and isinstance(json.loads(row["extra_json"]), dict) for row in rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_load_dataset_reads_it(name: str, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import Audio, load_dataset
+
+    monkeypatch.chdir(built.parent)
+    for split, rows in rows_of(built, name).items():
+        loaded = load_dataset("unified-audiocaps", name, split=split)
+        assert loaded.features == schema.features()
+        plain = loaded.cast_column("audio", Audio(decode=False))
+        assert plain["id"][:] == [row["id"] for row in rows]
+        streamed = load_dataset("unified-audiocaps", name, split=split, streaming=True)
+        assert [row["id"] for row in streamed.select_columns(["id"])] == [row["id"] for row in rows]
+
+
+def test_configs_can_be_concatenated(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import concatenate_datasets, load_dataset
+
+    monkeypatch.chdir(built.parent)
+    parts = [load_dataset("unified-audiocaps", name, split=split) for name in NAMES for split in rows_of(built, name)]
+    whole = concatenate_datasets(parts)
+    assert len(whole) == sum(map(len, parts))
+    assert len(set(whole["id"])) == len(whole)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_read_part_yields_valid_batches(name: str) -> None:
+    one = source(name)
+    for split in one.splits:
+        for batch in one.read(raw_of(name), split):
+            assert isinstance(batch, pa.RecordBatch)
+            assert batch.schema.names == schema.SCHEMA.names
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_is_filled_in(name: str) -> None:
+    one = source(name)
+    card = one.card
+    assert all([card.license_text, card.license_audio, card.homepage, card.citation, card.prose])
+    assert set(card.clips) == set(one.splits)
+    assert one.name == name
+    assert set(one.split_aliases.values()) <= set(one.splits)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if raw_of(name)])
+def test_the_fixture_is_small_and_in_published_file_names(name: str) -> None:
+    raw = raw_of(name)
+    assert raw is not None
+    files = [path for path in raw.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 20_000
+    assert not source(name).locate(raw).unknown
+
+
+def test_descriptions_are_ready_for_json() -> None:
+    described = json.loads(json.dumps(describe_sources()))
+    assert [one["name"] for one in described] == NAMES
+    keys = {
+        "name",
+        "title",
+        "release",
+        "splits",
+        "subsets",
+        "clips",
+        "license_text",
+        "license_audio",
+        "homepage",
+        "files",
+        "needs",
+    }
+    assert all(set(one) == keys for one in described)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if raw_of(name)])
+def test_a_git_lfs_pointer_is_named_as_such(name: str, tmp_path: Path) -> None:
+    raw = raw_of(name)
+    assert raw is not None
+    one = source(name)
+    part = one.locate(raw).parts[0]
+    for file in part.files.values():
+        pointer = tmp_path / file.name
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        pointer.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 123\n")
+        assert isinstance(file, RawFile)
+    with pytest.raises(ValueError, match=r"Git LFS pointer .*git lfs pull"):
+        build(name, raw=tmp_path, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "data" / name).exists()
