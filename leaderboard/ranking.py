@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..evaluators.metric import METRICS
 from .benchmark import Benchmark
 from .store import PublishedResult
 
@@ -83,6 +84,11 @@ def rank(benchmark: Benchmark, results: Sequence[PublishedResult]) -> Board:
 def _columns(benchmark: Benchmark, results: Iterable[PublishedResult]) -> tuple[BoardColumn, ...]:
     found = {(r.row.metric, r.row.name): BoardColumn(r.row.name, r.row.metric, r.row.digest, r.row.signature) for r in results}
     order = {metric: position for position, metric in enumerate(benchmark.metrics)}
-    # a metric's own score stands before its components
-    keys = sorted(found, key=lambda key: (order.get(key[0], len(order)), key[1] != key[0], key[1]))
+
+    def place(key: tuple[str, str]) -> tuple[int, int]:
+        metric, name = key
+        # a metric's own score stands before its components
+        return order.get(metric, len(order)), [metric, *METRICS.get(metric).components].index(name)
+
+    keys = sorted(found, key=place)
     return tuple(found[key] for key in keys)

@@ -163,23 +163,29 @@ def build(
 def _print_build(report: BuildReport) -> None:
     done = "is up to date" if report.reused else f"built in {report.seconds:.1f} s"
     _say(f"{report.config} {done}: {report.path}")
-    for name, numbers in {**report.statistics["splits"], **report.statistics["subsets"]}.items():
-        line = f"  {name}: {numbers['rows']:,} rows, {numbers['captions']:,} captions"
-        if numbers["mean_duration_s"] is not None:
-            line += f", {numbers['hours']:,.2f} h, mean duration {numbers['mean_duration_s']:.2f} s"
-        if numbers["mean_caption_words"] is not None:
-            line += f", mean length {numbers['mean_caption_words']:.2f} words"
-        if numbers["qa"]:
-            line += f", {numbers['qa']:,} questions"
-        _say(line)
+    for split, numbers in report.statistics["splits"].items():
+        _say(f"  {split}: {_summary(numbers)}")
+        for subset, part in report.statistics["subsets"].get(split, {}).items():
+            _say(f"    {subset}: {_summary(part)}")
     for label, why in report.skipped.items():
-        _say(f"  not built: {label}: {why}")
+        _say(f"  {label}: {why}")
     for rule, count in report.dropped.items():
         _say(f"  dropped by rule {rule}: {count:,} (kept whole in dropped.parquet)")
     if report.unknown_files:
         _say(f"  not read, unknown names: {', '.join(report.unknown_files)}")
     for warning in report.warnings:
         typer.echo(f"warning: {report.config}: {warning}", err=True)
+
+
+def _summary(numbers: dict[str, Any]) -> str:
+    parts = [f"{numbers['rows']:,} rows", f"{numbers['captions']:,} captions"]
+    if numbers["mean_duration_s"] is not None:
+        parts += [f"{numbers['hours']:,.2f} h", f"mean duration {numbers['mean_duration_s']:.2f} s"]
+    if numbers["mean_caption_words"] is not None:
+        parts.append(f"mean length {numbers['mean_caption_words']:.2f} words")
+    if numbers["qa"]:
+        parts.append(f"{numbers['qa']:,} questions")
+    return ", ".join(parts)
 
 
 # -- scores ----------------------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def render(hub: Hub) -> None:
 def table(board: Board) -> tuple[list[str], list[list[object]]]:
     """Returns headers and cells of the board: scores × 100, the ranking metric first and with its components."""
     primary = board.benchmark.primary_metric
-    shown = [column for column in board.columns if column.name == column.metric or column.metric == primary]
+    shown = [column for column in board.columns if column.metric in {column.name, primary}]
     shown.sort(key=lambda column: column.metric != primary)
     headers = ["Rank", "System", *(_header(column, primary) for column in shown)]
     rows: list[list[object]] = []
