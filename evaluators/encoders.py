@@ -273,7 +273,7 @@ def load_encoder(name: str, device: str) -> Encoder:
         try:
             model = SentenceTransformer(str(folder), device=device, model_kwargs={"dtype": torch.float32})
             return Encoder(model.eval(), identity, device)
-        except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        except Exception as error:  # a damaged folder can fail in any way; the cause stays attached
             raise InputError(f"{name} cannot be loaded as a sentence encoder: {shorten(str(error), 300)}") from error
 
 

@@ -181,7 +181,7 @@ def _rules() -> tuple[re.Pattern[str], ...]:
         r"([Cc]\+\+|[CcFf]#)",
         rf"({alnum}+(?:\.{alnum}+)*\.(?i:{_FILE_ENDINGS}))[^A-Za-z0-9]",
         # faces
-        r"([<>]?[:;=]['\"]?[-o*']?[()DPdpO\\@|\[\]{])[^A-Za-z]",
+        r"([<>]?[:;=]['\"]?[-o*']?[()DPdpO\\@|\[\]{])[^A-Za-z0-9]",
         r"(\^_\^|-_-)",
         # signs, alone or in runs
         r"([A-Z]*\$)",

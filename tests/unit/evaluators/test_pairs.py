@@ -1,0 +1,68 @@
+import pytest
+from unified_audiocaps.dataset_scripts.errors import InputError
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+
+
+def test_order_is_that_of_the_references():
+    pairs = CaptionPairs.join({"a": "x", "b": "y"}, {"b": ["r"], "a": ("s", "t")})
+    assert pairs == CaptionPairs(("b", "a"), ("y", "x"), (("r",), ("s", "t")))
+    assert len(pairs) == 2
+    assert pairs.reference_counts == "1-2"
+
+
+def test_arguments_are_not_changed():
+    predictions, references = {"a": "x"}, {"a": ["r"]}
+    CaptionPairs.join(predictions, references)
+    assert (predictions, references) == ({"a": "x"}, {"a": ["r"]})
+
+
+def test_empty_candidates_are_allowed_and_counted():
+    pairs = CaptionPairs.in_order(["", " \t", "x"], [["r", "s"]] * 3)
+    assert pairs.n_empty_candidates == 2
+    assert pairs.reference_counts == "2"
+
+
+def test_coverage_must_be_complete():
+    with pytest.raises(InputError, match="1 of 2 references have no prediction, 2 of 3 predictions have no references") as caught:
+        CaptionPairs.join({"a": "x", "c": "y", "d": "z"}, {"a": ["r"], "b": ["s"]})
+    assert [(p.code, p.id) for p in caught.value.problems] == [
+        ("E_MISSING_ID", "b"),
+        ("E_UNKNOWN_ID", "c"),
+        ("E_UNKNOWN_ID", "d"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "references", "code", "message"),
+    [
+        (None, ["r"], "E_TYPE", "the prediction of 'a' is None; expected text"),
+        (["x"], ["r"], "E_TYPE", "the prediction of 'a' is"),
+        ("x", "rain", "E_TYPE", "the references of 'a' are 'rain'; expected a list"),
+        ("x", None, "E_TYPE", "the references of 'a' are None"),
+        ("x", ["r", 3], "E_TYPE", "a reference of 'a' is 3"),
+        ("x", [["r"]], "E_TYPE", "a reference of 'a' is"),
+        ("x", [], "E_EMPTY", "no reference that holds any text"),
+        ("x", ["", " "], "E_EMPTY", "no reference that holds any text"),
+    ],
+)
+def test_what_cannot_be_scored(candidate, references, code, message):
+    with pytest.raises(InputError, match=message) as caught:
+        CaptionPairs.join({"a": candidate}, {"a": references})
+    assert [p.code for p in caught.value.problems] == [code]
+
+
+def test_nothing_to_score():
+    with pytest.raises(InputError, match="nothing to score"):
+        CaptionPairs.join({}, {})
+
+
+def test_columns_have_one_length():
+    with pytest.raises(InputError, match="2 ids, 1 candidates and 2 lists"):
+        CaptionPairs(("a", "b"), ("x",), (("r",), ("s",)))
+    with pytest.raises(InputError, match="3 predictions and 2 lists of references"):
+        CaptionPairs.in_order(["x", "y", "z"], [["r"], ["s"]])
+
+
+def test_ids_are_unique():
+    with pytest.raises(InputError, match="id 'a' was given twice"):
+        CaptionPairs(("a", "a"), ("x", "y"), (("r",), ("s",)))
