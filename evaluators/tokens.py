@@ -6,7 +6,8 @@ captions can meet, written from the program's behaviour. Its output is lower-cas
 
 Deliberate differences: any line break (`\n`, `\r`, U+2028, `\x0b`, `\x85`, …) is white space, where it makes the original
 lose or shift captions; a token never holds a space (the original keeps "2 1/2" and "(650) 555-1234" together by U+00A0,
-which the metrics' own splitting undoes); letters that Unicode received after 2012 are letters.
+which the metrics' own splitting undoes); letters that Unicode received after 2012 are letters; nothing depends on the text
+of the next line. Of 504,521 texts from AudioCaps, Clotho, SoundBible, MECAT and FENSE, 7 come out otherwise than there.
 """
 
 from __future__ import annotations
@@ -79,26 +80,27 @@ def _lex(text: str) -> list[str]:
     return words
 
 
-_WHOLE = {
-    **{"[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"},
-    **{"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"},
-    **{"¢": "cents", "£": "#", "¤": "$", "€": "$", "₠": "$"},
-    **dict.fromkeys(["\u201c", "\u201d", "\u00ab", "\u00bb", '"'], "''"),
-    **dict.fromkeys(["\u2018", "\u2019", "\u201b", "\u2039", "\u203a"], "'"),
-    **dict.fromkeys(["\u2013", "\u2014", "\u2015", "&md;", "&mdash;", "&ndash;"], "--"),
-    **{"…": "...", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": ""},
-}
+# tokens that are written otherwise as a whole
+_WRITTEN_AS = (
+    {"[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-", "&lt;": "<", "&gt;": ">", "&nbsp;": ""}
+    | {"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
+    | {"¢": "cents", "£": "#", "¤": "$", "€": "$", "₠": "$"}
+    | dict.fromkeys(["\u201c", "\u201d", "\u00ab", "\u00bb", '"', "&quot;"], "''")
+    | dict.fromkeys(["\u2018", "\u2019", "\u201b", "\u2039", "\u203a", "&apos;"], "'")
+    | dict.fromkeys(["\u2013", "\u2014", "\u2015", "&md;", "&mdash;", "&ndash;"], "--")
+    | {"\u2026": "..."}
+)
 
 
 def _normalized(word: str) -> str:
     word = word.lower()
-    if word in _WHOLE:
-        return _WHOLE[word]
+    if word in _WRITTEN_AS:
+        return _WRITTEN_AS[word]
+    if not word.strip("-"):
+        return "-" if word == "-" else "--"
     word = word.replace("&amp;", "&")
     if _CONTRACTION.fullmatch(word):
         return word.replace("&apos;", "'").translate(_PLAIN_QUOTES)
-    if word.startswith("-") and not word.strip("-"):
-        return "--" if len(word) > 1 else "-"
     return word.replace("(", "-lrb-").replace(")", "-rrb-")
 
 
@@ -176,7 +178,7 @@ def _rules() -> tuple[re.Pattern[str], ...]:
         rf"({digit}{{1,4}}\u2044{digit}{{1,4}})",
         rf"({elided}(?:[-_\u058a\u2010\u2011]{elided})*)",
         rf"({slashed}(?:\\?/{slashed}){{1,2}})",
-        rf"([A-Za-z0-9][A-Za-z0-9.,]*(?:-(?:{acronym}\.|[A-Za-z0-9]+))+)",
+        rf"([A-Za-z0-9][A-Za-z0-9.,]*+(?:-(?:{acronym}\.|[A-Za-z0-9]+))+)",
         r"([A-Z]+(?:(?:[+&]|&amp;)[A-Z]+)+)",
         r"([Cc]\+\+|[CcFf]#)",
         rf"({alnum}+(?:\.{alnum}+)*\.(?i:{_FILE_ENDINGS}))[^A-Za-z0-9]",

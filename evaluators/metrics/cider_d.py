@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -73,7 +72,8 @@ def cider_d_per_item(words: WordIds, counts: list[NgramCounts]) -> Floats:
 
 def _clipped_cosines(words: WordIds, ngrams: NgramCounts) -> Floats:
     """Returns float64[sentences]: the clipped cosine of each reference with the candidate of its item; 0 for candidates."""
-    weight = ngrams.count * (math.log(words.n_items) - np.log(np.maximum(1, ngrams.document_frequency)))
+    # the logarithm of the quotient is exactly 0 where every item has the n-gram; a difference of logarithms might not be
+    weight = ngrams.count * np.log(words.n_items / np.maximum(1, ngrams.document_frequency))
     norm = np.sqrt(np.bincount(ngrams.sentence, weight * weight, minlength=len(words.lengths)))
     theirs, ours = weight[ngrams.matched], weight[ngrams.match]
     dot = np.bincount(ngrams.sentence[ngrams.matched], np.minimum(ours, theirs) * theirs, minlength=len(words.lengths))

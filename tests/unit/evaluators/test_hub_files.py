@@ -1,0 +1,37 @@
+import ast
+
+import pytest
+import yaml
+
+from unified_audiocaps.dataset_scripts.errors import UnknownNameError
+from unified_audiocaps.evaluators import hub_files
+from unified_audiocaps.evaluators.metric import METRICS
+
+
+def test_writing_makes_a_folder_per_metric(tmp_path):
+    written = hub_files.write(tmp_path)
+    assert len(written) == 4 * len(METRICS.names())
+    assert sorted(path.name for path in tmp_path.iterdir()) == METRICS.names()
+    assert (tmp_path / "date" / "date.py").read_text(encoding="utf-8") == hub_files.render("date")["date.py"]
+
+
+def test_header_of_the_space():
+    _, header, text = hub_files.render("bleu")["README.md"].split("---\n", 2)
+    fields = yaml.safe_load(header)
+    assert fields["sdk"] == "gradio"
+    assert fields["app_file"] == "app.py"
+    assert fields["tags"] == ["evaluate", "metric"]
+    assert text.startswith("\n# BLEU\n")
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_one_import_per_line(name):
+    """The library finds the imports of a module with a regular expression that misreads `import a, b`."""
+    for statement in ast.walk(ast.parse(hub_files.render(name)[f"{name}.py"])):
+        if isinstance(statement, ast.Import):
+            assert len(statement.names) == 1
+
+
+def test_unknown_metric():
+    with pytest.raises(UnknownNameError, match="no metric is called"):
+        hub_files.render("blue")
