@@ -2,7 +2,6 @@ import ast
 
 import pytest
 import yaml
-
 from unified_audiocaps.dataset_scripts.errors import UnknownNameError
 from unified_audiocaps.evaluators import hub_files
 from unified_audiocaps.evaluators.metric import METRICS
