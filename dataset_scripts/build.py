@@ -129,7 +129,7 @@ def build(
                 shutil.rmtree(staging, ignore_errors=True)
         with atomic.exclusive(out / ".uac" / "readme.lock"):
             write_readme(out)
-    return _report(one, target, time.monotonic() - started, reused)
+    return _report(one, target, list(found.unknown), time.monotonic() - started, reused)
 
 
 def read_split(data: Path, config: str, split: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -465,7 +465,7 @@ def _statistics(one: Source, entries: list[dict[str, Any]], unknown: list[str]) 
     }
 
 
-def _report(one: Source, target: Path, seconds: float, reused: bool) -> BuildReport:
+def _report(one: Source, target: Path, unknown: list[str], seconds: float, reused: bool) -> BuildReport:
     manifest = read_manifest(target)
     if manifest is None:
         raise InputError(f"{target} disappeared while it was built; is another program working there?")
@@ -475,7 +475,7 @@ def _report(one: Source, target: Path, seconds: float, reused: bool) -> BuildRep
         path=target,
         rows={split: found["rows"] for split, found in manifest["splits"].items()},
         skipped=manifest["skipped"],
-        unknown_files=manifest["unknown_files"],
+        unknown_files=unknown,
         statistics=statistics,
         dropped=statistics["dropped"],
         warnings=statistics["warnings"],

@@ -204,7 +204,7 @@ def locate(source: str, known: Sequence[UpstreamFile], raw: Path, without: Path 
     """
     if not raw.is_dir():
         raise InputError(f"--raw {raw} is not a folder; expected the folder that holds the upstream files of {source}.")
-    names = list(_files_below(raw, without))
+    names = sorted(_files_below(raw, without))
     # Below `raw/caption/test` these words are not on the relative paths any more: the folder itself and its parent count too.
     own = raw.resolve().parts[-2:]
     matches = _matches(known, names, ()) or _matches(known, names, own)
@@ -239,7 +239,7 @@ def _matches(
 
 
 def _files_below(raw: Path, without: Path | None) -> Iterator[str]:
-    """Yields paths below `raw` with `/`, sorted; hidden folders and the built data are not looked into."""
+    """Yields paths below `raw` with `/`; hidden folders and the built data are not looked into."""
     seen: set[str] = set()
     left_out = without.resolve() if without is not None else None
     for folder, subfolders, names in os.walk(raw, followlinks=True):
