@@ -28,26 +28,18 @@ def tally(table: pa.Table, primary_style: str) -> Tally:
     """
     flat = pc.list_flatten(table["captions"]).combine_chunks()
     text, style = pc.struct_field(flat, "text"), pc.struct_field(flat, "style")
-    counted = pa.table(
-        {
-            "style": style,
-            "words": word_counts(text),
-            "absent": pc.cast(pc.fill_null(pc.struct_field(flat, "is_absent"), False), pa.int64()),
-        }
-    )
-    counted = counted.append_column("blank", pc.cast(pc.equal(counted["words"], 0), pa.int64()))
-    grouped = counted.group_by("style", use_threads=False).aggregate(
-        [("words", "count"), ("words", "sum"), ("absent", "sum"), ("blank", "sum")]
-    )
-    styles = {
-        row["style"]: {
-            "captions": row["words_count"],
-            "words": row["words_sum"],
-            "absent": row["absent_sum"],
-            "blank": row["blank_sum"],
-        }
-        for row in sorted(grouped.to_pylist(), key=lambda row: str(row["style"]))
+    words = word_counts(text).to_numpy()
+    is_absent = pc.fill_null(pc.struct_field(flat, "is_absent"), False).to_numpy(zero_copy_only=False)
+    coded = pc.fill_null(style, "").dictionary_encode()
+    codes, n = coded.indices.to_numpy(), len(coded.dictionary)
+    sums = {
+        "captions": np.bincount(codes, minlength=n),
+        "words": np.bincount(codes, weights=words, minlength=n).astype(np.int64),
+        "absent": np.bincount(codes[is_absent], minlength=n),
+        "blank": np.bincount(codes[words == 0], minlength=n),
     }
+    names = coded.dictionary.to_pylist()
+    styles = {names[i]: {key: int(values[i]) for key, values in sums.items()} for i in sorted(range(n), key=names.__getitem__)}
     duration = table["duration_s"]
     return {
         "rows": table.num_rows,

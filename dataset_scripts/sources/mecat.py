@@ -157,7 +157,7 @@ class Mecat(Source):
         # A question names its domain again: only another one than the clip's has to be kept.
         own = questions["domain"].combine_chunks()
         of_clip = domain.take(pa.array(np.repeat(np.arange(len(per_clip)), per_clip)))
-        other_domain = pc.if_else(pc.equal(own, of_clip), pa.scalar(None, pa.string()), json_texts(own))
+        other_domain = json_texts(pc.if_else(pc.equal(own, of_clip), pa.scalar(None, pa.string()), own))
         extra = json_objects_or_null(json_members({"domain": other_domain}, questions[csvfile.EXTRA].combine_chunks()))
         asked = lists(origins("qa", questions[csvfile.ROW].combine_chunks(), extra), per_clip)
         return joined_lists([singletons(caption), asked])
@@ -205,6 +205,9 @@ class _Questions:
         per_clip, begins = np.zeros(len(clips), np.int64), np.zeros(len(clips), np.int64)
         per_clip[places], begins[places] = self.counts[known], self.begins[known]
         self.counts[known] = 0
+        asked = begins[per_clip > 0]
+        if len(asked) and (np.diff(asked) == per_clip[per_clip > 0][:-1]).all():  # in the order of the clips: no copy
+            return self.table.slice(asked[0], per_clip.sum()), per_clip
         return self.table.take(pa.array(np.repeat(begins, per_clip) + ranges(per_clip))), per_clip
 
     def left(self) -> pa.StringArray:
