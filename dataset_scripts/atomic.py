@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import StorageError
+from .errors import StorageError, UnifiedAudioCapsError
 
 
 def write_text(path: Path, text: str) -> None:
@@ -91,7 +91,7 @@ def storage_errors(folder: Path, done: str) -> Iterator[None]:
     """
     try:
         yield
-    except StorageError:
+    except UnifiedAudioCapsError:
         raise
     except OSError as problem:
         raise StorageError(folder, problem, done) from problem

@@ -92,6 +92,9 @@ class WavCaps(Source):
         duration_s, whole_seconds = numbers(rows["duration"])
         verbatim = [name for name in ("audio", *subset.fields) if name not in _PLACED]
         extra = {**{name: json_texts(rows[name]) for name in verbatim}, "duration": whole_seconds}
+        if subset.kind == "freesound":  # no tag would tell an empty list from none
+            is_empty = pc.fill_null(pc.equal(pc.list_value_length(rows["tags"]), 0), False)
+            extra["tags"] = pc.if_else(is_empty, "[]", pa.scalar(None, pa.string()))
         stem = pc.replace_substring_regex(identifier, r"\.wav$", "") if subset.kind == "youtube" else identifier
         return self.batch(
             part,
@@ -162,6 +165,6 @@ class WavCaps(Source):
             "author": row["attribution"],
             "download_link": row["audio_ref"]["url"],
             "duration": row["duration_s"],
-            "tags": [tag["label"] for tag in row["tags"]] if row["subset"] == "FreeSound" else None,
+            "tags": ([tag["label"] for tag in row["tags"]] or None) if row["subset"] == "FreeSound" else None,
         }
         yield origin["file"], origin["row"], merged(values, row["extra_json"])
