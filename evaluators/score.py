@@ -31,7 +31,7 @@ def score(
         encoder: text encoder of the embedding metrics; the default is `Settings.encoder`.
         subtask: selects DATE's delta: long, short, speech, music, sound, environment or qa.
         device: `auto`, `cpu` or `cuda`; the default is `Settings.device`.
-        batch_tokens: tokens per forward of the encoder; None for the built-in budget.
+        batch_tokens: tokens per forward of the encoder; None for what suits the device.
 
     Raises:
         UnknownNameError: no metric, encoder or subtask is called so.
@@ -49,10 +49,10 @@ def score(
         raise InputError(f"metrics named twice: {', '.join(repeated)}; name each one once.")
     chosen = [METRICS.get(name)() for name in metrics]
     settings = Settings.from_environment()
-    options = Options(encoder=encoder or settings.encoder, subtask=subtask, device=device or settings.device)
-    if batch_tokens is not None:
-        options = Options(options.encoder, options.subtask, options.device, batch_tokens)
-    work = Workspace(pairs, options)
+    work = Workspace(
+        pairs,
+        Options(encoder or settings.encoder, subtask, device or settings.device, batch_tokens),
+    )
     return [_result(metric, pairs, work) for metric in chosen]
 
 

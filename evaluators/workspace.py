@@ -23,13 +23,13 @@ class Options:
         encoder: text encoder of the embedding metrics: `minilm`, a Hub name or a local path.
         subtask: selects DATE's delta.
         device: `auto`, `cpu` or `cuda`.
-        batch_tokens: tokens per forward, padding included; changes speed and memory, not the result.
+        batch_tokens: tokens per forward, padding included; None for what suits the device. Changes speed and memory only.
     """
 
     encoder: str = "minilm"
     subtask: str = "long"
     device: str = "auto"
-    batch_tokens: int = 8192
+    batch_tokens: int | None = None
 
 
 class Workspace:

@@ -104,7 +104,7 @@ def _delta(subtask: str) -> float:
     return DELTAS[subtask]
 
 
-def _weighted_embeddings(encoder: Encoder, texts: TokenizedTexts, batch_tokens: int) -> Embeddings:
+def _weighted_embeddings(encoder: Encoder, texts: TokenizedTexts, batch_tokens: int | None) -> Embeddings:
     """Returns float32[texts, d]: the embedding of each text of one corpus, with the weights of that corpus."""
     return encoder.embed(texts, batch_tokens, token_weights(encoder, texts))[texts.sequence]
 
