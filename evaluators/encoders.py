@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,7 +84,11 @@ class Encoder:
         self.max_tokens = int(model.max_seq_length or self.tokenizer.model_max_length)
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Returns the token ids of `texts`, cut at the encoder's length limit."""
+        """Returns the token ids of `texts`, cut at the encoder's length limit.
+
+        Raises:
+            InputError: a text gives no token at all, not even a special one.
+        """
         index_of_text: dict[str, int] = {}
         text_index = np.fromiter((index_of_text.setdefault(text, len(index_of_text)) for text in texts), np.int64, len(texts))
         different = list(index_of_text)
@@ -98,6 +103,8 @@ class Encoder:
                 is_truncated[start + offset] = truncated
         flat = np.frombuffer(b"".join(index_of_sequence), np.int64)
         lengths = np.fromiter((len(key) // 8 for key in index_of_sequence), np.int64, len(index_of_sequence))
+        if not lengths.all():
+            raise InputError(f"the encoder {self.identity} makes no token of an empty text; use one that marks begin and end.")
         return TokenizedTexts(flat, lengths, sequence_index[text_index], int(is_truncated[text_index].sum()))
 
     def _token_ids(self, texts: list[str]) -> Iterator[tuple[list[int], bool]]:
@@ -131,8 +138,10 @@ class Encoder:
         import torch
 
         table = getattr(getattr(self.transformer, "embeddings", None), "word_embeddings", None)
-        if table is None:
-            raise InputError(f"the encoder {self.identity} has no table of word embeddings; DATE needs one built like BERT.")
+        if table is None or "inputs_embeds" not in inspect.signature(self.transformer.forward).parameters:
+            raise InputError(
+                f"the encoder {self.identity} has no table of word embeddings that can be weighed; DATE needs one built like BERT."
+            )
         with torch.inference_mode():
             return table.weight[torch.from_numpy(ids).to(self.device)].float()
 

@@ -153,3 +153,9 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(MissingRequirementError, match="A CUDA device is not available"):
             resolve_device("cuda")
+
+
+def test_an_encoder_that_makes_nothing_of_an_empty_text(minilm, monkeypatch):
+    monkeypatch.setattr(minilm, "tokenizer", lambda texts, **_: {"input_ids": [[] for _ in texts]})
+    with pytest.raises(InputError, match="makes no token of an empty text"):
+        minilm.tokenize([""])
