@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import atomic, schema, shards, stats
+from . import atomic, parts, schema
 from . import workers as processes
-from .card import built_configs, read_manifest, write_readme
+from .card import write_readme
 from .errors import InputError, Problem, UnknownNameError
-from .files import Part
-from .pipeline import ahead, recut
+from .files import Part, RawFile
+from .manifest import Manifest, built_configs, read_manifest
+from .parts import Entry
 from .progress import progress
 from .source import Source, source
+from .staging import Staging, is_current
 
 __all__ = ["BuildReport", "build", "built_configs", "read_split"]
 
 _UNTOUCHED = "What was built before is untouched."
-_DROPPED = pa.schema([("part", pa.string()), ("rule", pa.string()), ("id", pa.string()), ("file", pa.string()),
-                      ("row", pa.int64()), ("record_json", pa.string())])  # fmt: skip
-DUPLICATE_RULE = "duplicate_id"
 
 
 @dataclass(frozen=True)
@@ -102,32 +101,32 @@ def build(
     if workers < 1 or (limit is not None and limit < 1):
         raise InputError(f"workers is {workers} and limit is {limit}; expected numbers from 1 up.")
     found = one.locate(raw, without=out)
-    parts = [part for part in found.parts if part.split in chosen]
-    _check_asked(one, splits, chosen, parts, found.missing)
+    wanted = [part for part in found.parts if part.split in chosen]
+    _check_asked(one, splits, chosen, wanted, found.missing)
+    target, workshop = out / "data" / name, out / ".uac"
     with atomic.storage_errors(out, _UNTOUCHED):
-        target, staging = out / "data" / name, out / ".uac" / name
-        aside = out / ".uac" / f"{name}.old"
-        with atomic.exclusive(out / ".uac" / f"{name}.lock"):
+        with atomic.exclusive(workshop / f"{name}.lock"):
+            aside = workshop / f"{name}.old"
             atomic.recover_folder(target, aside)
             old = _usable_manifest(target)
-            key = _key(one, limit)
-            inputs = {part.label: {role: _input(file) for role, file in part.files.items()} for part in parts}
-            plan = {part.label: _digest({**key, "part": part.label}, inputs[part.label]) for part in parts}
-            kept = [entry for entry in (old or {}).get("parts", []) if splits is not None and entry["split"] not in chosen]
-            reused = not force and old is not None and _is_current(target, old, plan, kept)
+            kept = _kept(one, old, chosen) if splits is not None else []
+            inputs = {part.label: {role: _input(file) for role, file in part.files.items()} for part in wanted}
+            keys = {part.label: _key(one, part, inputs[part.label], limit) for part in wanted}
+            all_keys = keys | {entry["label"]: entry["key"] for entry in kept}
+            reused = not force and old is not None and is_current(target, old, all_keys)
             if not reused:
-                staging.mkdir(parents=True, exist_ok=True)
-                if force:
-                    _clear(staging, keep=())
-                _adopt(kept, old, target, staging, plan=plan, force=force)
-                _clear(staging, keep=[*plan.values(), *(entry["key"] for entry in kept)])
-                built = _build_parts(one, parts, plan, staging, workers, limit)
-                entries = _in_order(one, [*kept, *built])
+                staging = Staging(one, workshop / name)
+                staging.clear(keep=() if force else all_keys.values())
+                same = [entry for entry in (old or {}).get("parts", []) if entry["key"] in all_keys.values()]
+                staging.adopt(kept if force else same, target)
+                built = _build_parts(one, wanted, keys, staging.folder, workers, limit)
                 skipped = {label: why for label, why in found.missing.items() if label.split("/")[0] in chosen}
-                _assemble(one, entries, inputs, skipped, list(found.unknown), limit, staging)
-                atomic.replace_folder(staging / "config", target, aside)
-                shutil.rmtree(staging, ignore_errors=True)
-        with atomic.exclusive(out / ".uac" / "readme.lock"):
+                whole = staging.assemble(
+                    [*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit
+                )
+                atomic.replace_folder(whole, target, aside)
+                shutil.rmtree(staging.folder, ignore_errors=True)
+        with atomic.exclusive(workshop / "readme.lock"):
             write_readme(out)
     return _report(one, target, list(found.unknown), time.monotonic() - started, reused)
 
@@ -182,16 +181,16 @@ def _split_names(one: Source, splits: Sequence[str] | None) -> list[str]:
 
 
 def _check_asked(
-    one: Source, splits: Sequence[str] | None, chosen: list[str], parts: list[Part], missing: dict[str, str]
+    one: Source, splits: Sequence[str] | None, chosen: list[str], wanted: list[Part], missing: dict[str, str]
 ) -> None:
     """Refuses a split that was asked for by name and cannot be built."""
-    lost = [split for split in chosen if splits is not None and split not in {part.split for part in parts}]
+    lost = [split for split in chosen if splits is not None and split not in {part.split for part in wanted}]
     if lost:
         problems = [Problem("E_NO_FILES", why, id=label) for label, why in missing.items() if label.split("/")[0] in lost]
         raise InputError(f"{one.name}: nothing to build split {', '.join(lost)} from.", problems)
 
 
-def _usable_manifest(target: Path) -> dict[str, Any] | None:
+def _usable_manifest(target: Path) -> Manifest | None:
     """Returns the manifest of what was built before; a damaged one counts as nothing, since it is built anew now."""
     try:
         return read_manifest(target)
@@ -199,270 +198,60 @@ def _usable_manifest(target: Path) -> dict[str, Any] | None:
         return None
 
 
-def _key(one: Source, limit: int | None) -> dict[str, Any]:
-    """Returns what determines the bytes of a part beside its input files."""
-    return {
-        "config": one.name,
-        "release": one.release,
-        "source_version": one.version,
-        "schema_version": schema.SCHEMA_VERSION,
-        "pyarrow": pa.__version__,
-        "card": [one.card.license_text, one.card.license_audio],
-        "limit": limit,
-    }
+def _kept(one: Source, old: Manifest | None, chosen: list[str]) -> list[Entry]:
+    """Returns the parts that were built before and stay, because only other splits were asked for.
+
+    Raises:
+        InputError: they were built with other columns.
+    """
+    kept = [entry for entry in (old or {}).get("parts", []) if entry["split"] not in chosen]
+    if old is not None and kept and old["schema_version"] != schema.SCHEMA_VERSION:
+        raise InputError(
+            f"{one.name} was built with version {old['schema_version']} of the schema, and now it is {schema.SCHEMA_VERSION}; "
+            "splits of both cannot be mixed: build all its splits, without --split."
+        )
+    return kept
 
 
-def _input(file: Any) -> dict[str, Any]:
+def _input(file: RawFile) -> dict[str, Any]:
     return {"file": file.name, "bytes": file.path.stat().st_size, "sha256": file.digest()}
 
 
-def _digest(key: dict[str, Any], inputs: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps([key, inputs], sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _is_current(target: Path, old: dict[str, Any], plan: dict[str, str], kept: list[dict[str, Any]]) -> bool:
-    """Whether `target` is what this build would make: the same parts, and every shard there in its full size."""
-    have = {entry["label"]: entry["key"] for entry in old["parts"]}
-    if have != {**plan, **{entry["label"]: entry["key"] for entry in kept}}:
-        return False
-    files = [shard for split in old["splits"].values() for shard in split["shards"]]
-    return (target / "stats.json").is_file() and all(_has_size(target / shard["file"], shard["bytes"]) for shard in files)
-
-
-def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
-
-
-def _clear(staging: Path, keep: Iterable[str]) -> None:
-    """Deletes what a killed build left and this one cannot use."""
-    wanted = set(keep)
-    for path in staging.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name.split(".")[0] not in wanted:
-            path.unlink()
-
-
-def _adopt(
-    kept: list[dict[str, Any]], old: dict[str, Any] | None, target: Path, staging: Path, *, plan: dict[str, str], force: bool
-) -> None:
-    """Takes finished parts over from the config built before: those that stay, and those whose input is the same."""
-    keep = {entry["key"] for entry in kept}
-    for entry in (old or {}).get("parts", []):
-        if entry["key"] not in keep and (force or entry["key"] not in plan.values()):
-            continue
-        done = staging / f"{entry['key']}.json"
-        if done.exists() or not all(_has_size(target / s["placed"], s["bytes"]) for s in entry["shards"]):
-            continue
-        for shard in entry["shards"]:
-            (staging / shard["file"]).unlink(missing_ok=True)
-            atomic.link_or_copy(target / shard["placed"], staging / shard["file"])
-        if entry["dropped"]:
-            table = pq.read_table(target / "dropped.parquet", partitioning=None)
-            mine = table.filter(pa.compute.equal(table["part"], entry["label"]))
-            shards.write_file([mine], staging / f"{entry['key']}.dropped")
-        atomic.write_text(done, json.dumps(entry))
+def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None) -> str:
+    """Returns the digest of all that determines the bytes of a part."""
+    licences = [one.card.license_text, one.card.license_audio]
+    versions = [one.release, one.version, schema.SCHEMA_VERSION, pa.__version__]
+    described = json.dumps([one.name, part.label, inputs, limit, licences, versions], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()[:24]
 
 
 def _build_parts(
-    one: Source, parts: list[Part], plan: dict[str, str], staging: Path, workers: int, limit: int | None
-) -> list[dict[str, Any]]:
-    """Returns one entry per part, building those that staging does not hold yet."""
-    entries: dict[str, dict[str, Any]] = {}
-    waiting = []
-    for part in parts:
-        if (staging / f"{plan[part.label]}.json").is_file():
-            entries[part.label] = _finished(staging, plan[part.label])
-        else:
-            waiting.append(part)
+    one: Source, wanted: list[Part], keys: dict[str, str], staging: Path, workers: int, limit: int | None
+) -> list[Entry]:
+    """Returns one entry per part, building those that are not finished yet."""
+    entries = {part.label: parts.read_entry(staging, keys[part.label]) for part in wanted}
+    waiting = [part for part in wanted if entries[part.label] is None]
+    done = [entry for entry in entries.values() if entry is not None]
+
+    def finished(part: Part) -> Entry:
+        entry = parts.read_entry(staging, keys[part.label])
+        if entry is None:
+            raise InputError(f"{staging} was emptied while {one.name} was built; is another program working there?")
+        return entry
+
     with progress(None, one.name, unit="row") as bar:
         if workers > 1 and limit is None and len(waiting) > 1:
             threads = max(1, pa.cpu_count() // workers)
-            jobs = [(threads, one.name, part, plan[part.label], staging, None) for part in waiting]
+            jobs = [(threads, one.name, part, keys[part.label], staging) for part in waiting]
             for part, _ in zip(waiting, processes.run(jobs, min(workers, len(jobs))), strict=True):
-                entries[part.label] = _finished(staging, plan[part.label])
-                bar.update(entries[part.label]["tally"].get("rows", 0))
+                done.append(finished(part))
+                bar.update(parts.rows_of(done[-1]))
         else:
             for part in waiting:
-                left = None if limit is None else limit - _rows_of(entries.values(), part.split)
-                build_part(one.name, part, plan[part.label], staging, left)
-                entries[part.label] = _finished(staging, plan[part.label])
-                bar.update(entries[part.label]["tally"].get("rows", 0))
-    return [entries[part.label] for part in parts]
-
-
-def _rows_of(entries: Iterable[dict[str, Any]], split: str) -> int:
-    return sum(entry["tally"].get("rows", 0) for entry in entries if entry["split"] == split)
-
-
-def _finished(staging: Path, key: str) -> dict[str, Any]:
-    entry: dict[str, Any] = json.loads((staging / f"{key}.json").read_text(encoding="utf-8"))
-    return entry
-
-
-def build_part(name: str, part: Part, key: str, staging: Path, limit: int | None) -> None:
-    """Writes the shards of one part into `staging`; its entry, written last, says that it is whole."""
-    one = source(name)
-    dropped: list[dict[str, Any]] = []
-    tallies: list[stats.Tally] = []
-
-    def checked() -> Iterator[pa.Table]:
-        rows = _first_of_each_id(one, part, _limited(ahead(one.read_part(part)), limit), dropped)
-        for table in recut(rows, one.row_group_rows):
-            for batch in table.to_batches():
-                schema.check(batch, one.primary_style)
-            tallies.append(stats.tally(table, one.primary_style))
-            yield table
-
-    written = shards.write(checked(), staging, key)
-    if dropped:
-        shards.write_file([pa.Table.from_pylist(dropped, schema=_DROPPED)], staging / f"{key}.dropped")
-    entry = {
-        "label": part.label,
-        "split": part.split,
-        "subset": part.subset,
-        "key": key,
-        "inputs": {},
-        "shards": written,
-        "tally": stats.add(tallies),
-        "dropped": {DUPLICATE_RULE: len(dropped)} if dropped else {},
-        "warnings": one.warnings(part),
-    }
-    atomic.write_text(staging / f"{key}.json", json.dumps(entry))
-
-
-def _limited(batches: Iterable[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
-    if limit is None:
-        yield from batches
-        return
-    left = limit
-    for batch in batches:
-        if left <= 0:
-            return
-        yield batch.slice(0, left)
-        left -= batch.num_rows
-
-
-def _first_of_each_id(
-    one: Source, part: Part, batches: Iterable[pa.RecordBatch], dropped: list[dict[str, Any]]
-) -> Iterator[pa.RecordBatch]:
-    """Yields the rows whose id was not there before in the part; the upstream records of the others go to `dropped`."""
-    seen: set[str] = set()
-    for batch in batches:
-        ids = batch["id"].to_pylist()
-        before = len(seen)
-        repeated = seen.intersection(ids)
-        seen.update(ids)
-        if not repeated and len(seen) - before == len(ids):
-            yield batch
-            continue
-        known, keep = set(repeated), []
-        for identifier in ids:
-            keep.append(identifier not in known)
-            known.add(identifier)
-        mask = pa.array(keep)
-        for row in batch.filter(pa.compute.invert(mask)).to_pylist():
-            for file, position, record in one.records(row):
-                text = json.dumps(record, ensure_ascii=False)
-                dropped.append({"part": part.label, "rule": DUPLICATE_RULE, "id": row["id"], "file": file, "row": position,
-                                "record_json": text})  # fmt: skip
-        yield batch.filter(mask)
-
-
-def _in_order(one: Source, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the entries in the source's order of splits and files, wherever they came from."""
-    order = {part: i for i, part in enumerate(dict.fromkeys((file.split, file.subset) for file in one.files))}
-    return sorted(entries, key=lambda entry: (one.splits.index(entry["split"]), order.get((entry["split"], entry["subset"]), 0)))
-
-
-def _assemble(
-    one: Source,
-    entries: list[dict[str, Any]],
-    inputs: dict[str, dict[str, Any]],
-    skipped: dict[str, str],
-    unknown: list[str],
-    limit: int | None,
-    staging: Path,
-) -> None:
-    """Puts the parts' shards, the manifest and the statistics together in `staging`/config."""
-    folder = staging / "config"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    splits: dict[str, dict[str, Any]] = {}
-    for split in one.splits:
-        mine = [(entry, shard) for entry in entries if entry["split"] == split for shard in entry["shards"]]
-        for number, (_, shard) in enumerate(mine):
-            shard["placed"] = f"{split}-{number:05d}-of-{len(mine):05d}.parquet"
-            atomic.link_or_copy(staging / shard["file"], folder / shard["placed"])
-        if mine:
-            found = [
-                {"file": s["placed"], "subset": e["subset"], **{k: s[k] for k in ("rows", "bytes", "sha256")}} for e, s in mine
-            ]
-            splits[split] = {"rows": sum(shard["rows"] for _, shard in mine), "shards": found}
-        elif any(entry["split"] == split for entry in entries):
-            skipped = {**skipped, split: "not built: its files hold no record"}
-    if not splits:
-        raise InputError(f"{one.name}: the upstream files hold no record; nothing was built.")
-    _check_ids_across(one, folder, splits, entries)
-    for entry in entries:
-        entry["inputs"] = inputs.get(entry["label"]) or entry["inputs"]
-    lost = [pq.read_table(staging / f"{entry['key']}.dropped", partitioning=None) for entry in entries if entry["dropped"]]
-    if lost:
-        shards.write_file([pa.concat_tables(lost).combine_chunks()], folder / "dropped.parquet")
-    manifest = {
-        "config": one.name,
-        "title": one.title,
-        "release": one.release,
-        "schema_version": schema.SCHEMA_VERSION,
-        "source_version": one.version,
-        "pyarrow": pa.__version__,
-        "limit": limit,
-        "splits": splits,
-        "parts": entries,
-        "skipped": skipped,
-        "unknown_files": unknown,
-    }
-    atomic.write_text(folder / "stats.json", json.dumps(_statistics(one, entries, unknown), indent=1, ensure_ascii=False) + "\n")
-    atomic.write_text(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-
-
-def _check_ids_across(one: Source, folder: Path, splits: dict[str, Any], entries: list[dict[str, Any]]) -> None:
-    """Refuses ids that two parts share; inside a part they were told apart already."""
-    if len(entries) < 2:
-        return
-    files = [folder / shard["file"] for split in splits.values() for shard in split["shards"]]
-    ids = pa.concat_tables([pq.read_table(path, columns=["id"], partitioning=None) for path in files])["id"]
-    counts = ids.value_counts()
-    repeated = counts.filter(pa.compute.greater(pa.compute.struct_field(counts, "counts"), 1))
-    if len(repeated):
-        problems = [Problem("E_DUP_ID", "in more than one upstream file", id=row["values"]) for row in repeated[:20].to_pylist()]
-        raise InputError(f"{one.name}: {len(repeated)} ids are in several upstream files.", problems, total=len(repeated))
-
-
-def _statistics(one: Source, entries: list[dict[str, Any]], unknown: list[str]) -> dict[str, Any]:
-    """Returns the content of `stats.json`."""
-
-    def figures(some: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        return stats.summary(stats.add(entry["tally"] for entry in some))
-
-    full = [entry for entry in entries if entry["tally"]]
-    subsets: dict[str, dict[str, Any]] = {}
-    for entry in full:
-        if entry["subset"]:
-            subsets.setdefault(entry["split"], {})[entry["subset"]] = figures([entry])
-    return {
-        "config": one.name,
-        "total": figures(full),
-        "splits": {
-            split: figures(entry for entry in full if entry["split"] == split)
-            for split in one.splits
-            if any(entry["split"] == split for entry in full)
-        },
-        "subsets": subsets,
-        "dropped": stats.add(entry["dropped"] for entry in entries),
-        "unknown_files": len(unknown),
-        "warnings": [text for entry in entries for text in entry["warnings"]],
-    }
+                left = None if limit is None else limit - sum(parts.rows_of(e) for e in done if e["split"] == part.split)
+                parts.build_part(one.name, part, keys[part.label], staging, left, bar.update)
+                done.append(finished(part))
+    return done
 
 
 def _report(one: Source, target: Path, unknown: list[str], seconds: float, reused: bool) -> BuildReport:

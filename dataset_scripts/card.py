@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .atomic import write_text
-from .errors import InputError
+from .manifest import built_configs, read_manifest
 
 DEFAULT_CONFIG = "sample"
 _FIELDS = ("license_text", "license_audio", "homepage", "citation", "clips")
@@ -61,29 +61,6 @@ def _load(name: str) -> Card:
         raise ValueError(f"cards/{name}.md: the front matter lacks {', '.join(lacking)}")
     texts = {key: str(values[key]).strip() for key in _FIELDS if key != "clips"}
     return Card(name=name, clips=dict(values["clips"]), prose=prose.strip(), **texts)
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Returns the manifest of a built config folder, None if there is none.
-
-    Raises:
-        InputError: the file is there and cannot be read as a manifest.
-    """
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as problem:
-        raise InputError(f"{path} is damaged ({problem}); build {folder.name} again with --force.") from None
-    if not isinstance(manifest, dict) or "splits" not in manifest:
-        raise InputError(f"{path} is not a manifest of `uac build`; build {folder.name} again with --force.")
-    return manifest
-
-
-def built_configs(data: Path) -> list[str]:
-    """Returns the sorted names of the configs that were built into the folder `data`."""
-    return sorted(path.parent.name for path in (data / "data").glob("*/manifest.json"))
 
 
 def write_readme(data: Path) -> None:

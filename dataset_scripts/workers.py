@@ -18,7 +18,11 @@ _CODE = "from unified_audiocaps.dataset_scripts.workers import main; main()"
 
 
 def run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[None]:
-    """Runs `build.build_part(*job)` for every job, `workers` at a time, and yields once per finished job, in order.
+    """Runs jobs in processes of their own, `workers` at a time, and yields once per finished job, in order.
+
+    Args:
+        jobs: the number of threads, then the arguments of `parts.build_part`.
+        workers: how many processes run at the same time.
 
     Raises:
         UnifiedAudioCapsError: what the job raised, or that its process ended without a word.
@@ -49,7 +53,7 @@ def main() -> None:
     """Does one job, read from stdin; an error goes back through stdout."""
     import pyarrow as pa
 
-    from .build import build_part
+    from .parts import build_part
 
     jobs: Iterable[Any] = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 # written by our own parent process
     threads, *job = jobs

@@ -98,6 +98,15 @@ def test_named_splits_replace_only_themselves(tmp_path: Path, out: Path) -> None
     assert build("audiocaps", raw=other, out=out).rows == {"validation": 4}
 
 
+def test_splits_of_two_schemas_are_not_mixed(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = audiocaps(tmp_path / "raw", val=2, test=3)
+    build("audiocaps", raw=raw, out=out)
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.schema.SCHEMA_VERSION", 2)
+    with pytest.raises(InputError, match=r"built with version 1 of the schema, and now it is 2.*without --split"):
+        build("audiocaps", raw=raw, out=out, splits=["test"])
+    assert not build("audiocaps", raw=raw, out=out).reused
+
+
 def test_a_named_split_without_files_is_refused(tmp_path: Path, out: Path) -> None:
     raw = audiocaps(tmp_path / "raw", test=3)
     with pytest.raises(InputError, match=r"nothing to build split train from\.\n  E_NO_FILES: not built: no train\.csv"):

@@ -15,9 +15,9 @@ from unified_audiocaps.dataset_scripts.errors import StorageError
 
 STAGES = {
     "inside a part": "shards.write = kill",
-    "between two parts": "first = B.build_part\n"
-    "def build_part(*a):\n    B.build_part = kill\n    first(*a)\n"
-    "B.build_part = build_part",
+    "between two parts": "first = parts.build_part\n"
+    "def build_part(*a):\n    parts.build_part = kill\n    first(*a)\n"
+    "parts.build_part = build_part",
     "before the swap": "atomic.replace_folder = kill",
     "inside the swap": "rename = pathlib.Path.rename\n"
     "pathlib.Path.rename = lambda self, to: kill() if self.name == 'config' else rename(self, to)",
@@ -25,7 +25,7 @@ STAGES = {
 }
 CHILD = """
 import os, pathlib, signal, sys
-from unified_audiocaps.dataset_scripts import atomic, build as B, shards
+from unified_audiocaps.dataset_scripts import atomic, build as B, parts, shards
 def kill(*_a, **_k):
     os.kill(os.getpid(), signal.SIGKILL)
 {change}
@@ -87,7 +87,7 @@ def test_finished_parts_are_not_built_again(tmp_path: Path, monkeypatch: pytest.
     raw, out = wavcaps(tmp_path / "raw", "new"), tmp_path / "out"
     child(CHILD.format(change=STAGES["between two parts"]), raw, out)
     built: list[str] = []
-    from unified_audiocaps.dataset_scripts import build as module
+    from unified_audiocaps.dataset_scripts import parts as module
 
     build_part = module.build_part
     monkeypatch.setattr(module, "build_part", lambda *a: (built.append(a[1].subset), build_part(*a)))

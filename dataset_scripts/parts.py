@@ -1,0 +1,136 @@
+"""One part of a build: upstream records to checked rows, counted, without repeated ids, in shards.
+
+A part is what one upstream file (or pair of files) gives: it is built in one go, by any process, and its bytes depend on
+nothing else. Its entry, a JSON file written last, says that it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from . import atomic, schema, shards, stats
+from .files import Part
+from .pipeline import ahead, recut
+from .source import Source, source
+
+DUPLICATE_RULE = "duplicate_id"
+_DROPPED = pa.schema(
+    [(name, pa.string()) for name in ("part", "rule", "id", "file")] + [("row", pa.int64()), ("record_json", pa.string())]
+)
+
+Entry = dict[str, Any]
+
+
+def entry_file(staging: Path, key: str) -> Path:
+    """Returns where the entry of the part with this key is written."""
+    return staging / f"{key}.json"
+
+
+def dropped_file(staging: Path, key: str) -> Path:
+    """Returns where the upstream records that the part dropped are written, if there are any."""
+    return staging / f"{key}.dropped"
+
+
+def read_entry(staging: Path, key: str) -> Entry | None:
+    """Returns the entry of a finished part, None if it is not finished."""
+    path = entry_file(staging, key)
+    if not path.is_file():
+        return None
+    entry: Entry = json.loads(path.read_text(encoding="utf-8"))
+    return entry
+
+
+def build_part(
+    name: str, part: Part, key: str, staging: Path, limit: int | None = None, on_rows: Callable[[int], object] | None = None
+) -> None:
+    """Writes the shards, the dropped records and the entry of one part into `staging`.
+
+    Args:
+        name: the dataset.
+        part: what to read.
+        key: digest of all that determines the bytes; the file names begin with it.
+        staging: where to write.
+        limit: at most this many rows.
+        on_rows: called with the number of rows of every row group.
+
+    Raises:
+        RecordError: an upstream file holds something that its format forbids.
+        OSError: the disk is full or refuses.
+    """
+    one = source(name)
+    dropped: list[dict[str, Any]] = []
+    tallies: list[stats.Tally] = []
+
+    def row_groups() -> Iterator[pa.Table]:
+        rows = _first_of_each_id(one, part, _limited(ahead(one.read_part(part)), limit), dropped)
+        for table in recut(rows, one.row_group_rows):
+            for batch in table.to_batches():
+                schema.check(batch, one.primary_style)
+            tallies.append(stats.tally(table, one.primary_style))
+            yield table
+            if on_rows is not None:
+                on_rows(table.num_rows)
+
+    written = shards.write(row_groups(), staging, key)
+    if dropped:
+        shards.write_file([pa.Table.from_pylist(dropped, schema=_DROPPED)], dropped_file(staging, key))
+    entry = {
+        "label": part.label,
+        "split": part.split,
+        "subset": part.subset,
+        "key": key,
+        "shards": written,
+        "tally": stats.add(tallies),
+        "dropped": {DUPLICATE_RULE: len(dropped)} if dropped else {},
+        "warnings": one.warnings(part),
+    }
+    atomic.write_text(entry_file(staging, key), json.dumps(entry))
+
+
+def rows_of(entry: Entry) -> int:
+    """Returns how many rows a finished part has."""
+    return sum(shard["rows"] for shard in entry["shards"])
+
+
+def _limited(batches: Iterable[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
+    left = limit
+    for batch in batches:
+        if left is None:
+            yield batch
+        elif left > 0:
+            yield batch.slice(0, left)
+            left -= batch.num_rows
+        else:
+            return
+
+
+def _first_of_each_id(
+    one: Source, part: Part, batches: Iterable[pa.RecordBatch], dropped: list[dict[str, Any]]
+) -> Iterator[pa.RecordBatch]:
+    """Yields the rows whose id was not there before in the part; the upstream records of the others go to `dropped`."""
+    seen: set[str] = set()
+    for batch in batches:
+        ids = batch["id"].to_pylist()
+        before = len(seen)
+        known = seen.intersection(ids)
+        seen.update(ids)
+        if len(seen) - before == len(ids):
+            yield batch
+            continue
+        keep = []
+        for identifier in ids:
+            keep.append(identifier not in known)
+            known.add(identifier)
+        mask = pa.array(keep)
+        for row in batch.filter(pc.invert(mask)).to_pylist():
+            for file, position, record in one.records(row):
+                text = json.dumps(record, ensure_ascii=False)
+                found = {"part": part.label, "rule": DUPLICATE_RULE, "id": row["id"], "file": file, "row": position}
+                dropped.append({**found, "record_json": text})
+        yield batch.filter(mask)
