@@ -140,7 +140,7 @@ class Encoder:
         table = getattr(getattr(self.transformer, "embeddings", None), "word_embeddings", None)
         if table is None or "inputs_embeds" not in inspect.signature(self.transformer.forward).parameters:
             raise InputError(
-                f"the encoder {self.identity} has no table of word embeddings that can be weighed; DATE needs one built like BERT."
+                f"the encoder {self.identity} has no word embeddings that can be weighed; DATE needs one built like BERT."
             )
         with torch.inference_mode():
             return table.weight[torch.from_numpy(ids).to(self.device)].float()

@@ -139,7 +139,7 @@ def test_a_name_that_no_repository_can_have():
 
 def test_date_needs_word_embeddings(minilm, monkeypatch):
     monkeypatch.setattr(minilm, "transformer", object())
-    with pytest.raises(InputError, match="no table of word embeddings"):
+    with pytest.raises(InputError, match="no word embeddings that can be weighed"):
         minilm.word_vectors(np.array([5]))
 
 
