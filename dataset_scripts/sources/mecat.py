@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .. import csvfile, jsonfile, keys, schema
+from .. import csvfile, keys, schema
 from ..arrays import (
     Integers,
     interleaved,
@@ -35,7 +35,8 @@ from ..arrays import (
 )
 from ..errors import MissingRequirementError
 from ..files import Part, UpstreamFile
-from ..jsonfile import KEY, Shape
+from ..jsonlines import KEY, keyed_lines
+from ..jsonrecords import Shape
 from ..pipeline import recut
 from ..source import Record, Source, merged
 
@@ -90,7 +91,7 @@ class Mecat(Source):
         """Yields clips in caption order, then clips that only have questions. The questions of a domain are held in memory."""
         questions = _Questions(part)
         if "captions" in part.files:
-            for captions in recut(jsonfile.keyed_lines(part.files["captions"], _CAPTIONS), self.row_group_rows):
+            for captions in recut(keyed_lines(part.files["captions"], _CAPTIONS), self.row_group_rows):
                 clips = captions[KEY].combine_chunks()
                 yield self._rows(part, clips, captions, *questions.of(clips))
         left = questions.left()
@@ -186,7 +187,7 @@ class _Questions:
 
     def __init__(self, part: Part) -> None:
         fields = [(KEY, pa.string()), *_QUESTIONS.schema, *_ADDED]
-        tables = list(jsonfile.keyed_lines(part.files["qa"], _QUESTIONS)) if "qa" in part.files else []
+        tables = list(keyed_lines(part.files["qa"], _QUESTIONS)) if "qa" in part.files else []
         names = [field[0] if isinstance(field, tuple) else field.name for field in fields]
         table = pa.concat_tables([pa.schema(fields).empty_table(), *(one.select(names) for one in tables)]).combine_chunks()
         coded = _clips_of(part, table[KEY].combine_chunks()).dictionary_encode()

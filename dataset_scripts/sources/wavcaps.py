@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .. import csvfile, jsonfile, keys, schema
+from .. import csvfile, keys, schema
 from ..arrays import (
     interleaved,
     json_members,
@@ -27,7 +27,8 @@ from ..arrays import (
     text,
 )
 from ..files import Part, UpstreamFile
-from ..jsonfile import Shape
+from ..jsonlist import listed
+from ..jsonrecords import Shape
 from ..pipeline import recut
 from ..source import Record, Source, merged
 
@@ -72,7 +73,7 @@ class WavCaps(Source):
             numbers=("duration",),
             needed=("id", "caption"),
         )
-        for table in recut(jsonfile.listed(part.files["captions"], shape, "data"), self.row_group_rows):
+        for table in recut(listed(part.files["captions"], shape, "data"), self.row_group_rows):
             yield self._rows(part, subset, *table.to_batches())
 
     def _rows(self, part: Part, subset: _Subset, rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -8,21 +8,22 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unified_audiocaps.dataset_scripts import files, jsonfile
+from unified_audiocaps.dataset_scripts import files, jsonlines, jsonlist
 from unified_audiocaps.dataset_scripts.csvfile import EXTRA, ROW
 from unified_audiocaps.dataset_scripts.errors import RecordError
 from unified_audiocaps.dataset_scripts.files import RawFile
-from unified_audiocaps.dataset_scripts.jsonfile import KEY, Shape
+from unified_audiocaps.dataset_scripts.jsonlines import KEY
+from unified_audiocaps.dataset_scripts.jsonrecords import Shape
 
 SHAPE = Shape(texts=("t",), lists=("l",), numbers=("n",), needed=("t",))
 
 
 def keyed(folder: Path, data: bytes | str) -> list[dict[str, Any]]:
-    return _rows(folder, data, lambda file: jsonfile.keyed_lines(file, Shape(("t",), ("l",), (), ("t",))))
+    return _rows(folder, data, lambda file: jsonlines.keyed_lines(file, Shape(("t",), ("l",), (), ("t",))))
 
 
 def listed(folder: Path, data: bytes | str) -> list[dict[str, Any]]:
-    return _rows(folder, data, lambda file: jsonfile.listed(file, SHAPE, "data"))
+    return _rows(folder, data, lambda file: jsonlist.listed(file, SHAPE, "data"))
 
 
 def _rows(folder: Path, data: bytes | str, reader: Any) -> list[dict[str, Any]]:
@@ -44,7 +45,8 @@ def fast_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("went through the slow reader")
 
-    monkeypatch.setattr(jsonfile, "_from_records", refuse)
+    monkeypatch.setattr(jsonlines, "from_records", refuse)
+    monkeypatch.setattr(jsonlist, "from_records", refuse)
 
 
 GOOD = [("k1", {"t": 'a\u2028\nb "c" }}', "l": ["x", "é"]}), ("k 2", {"t": "", "l": []})]
@@ -127,7 +129,7 @@ def test_lists_are_read_whatever_the_layout(tmp_path: Path, indent: int | None, 
 
 @pytest.mark.parametrize("size", [1, 30, 60, 100])
 def test_blocks_may_be_cut_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(jsonfile, "BLOCK_BYTES", size)
+    monkeypatch.setattr(jsonlist, "BLOCK_BYTES", size)
     many = [{**one, "t": f"{one['t']} {i}"} for i in range(7) for one in TRICKY]
     assert [record(row) for row in listed(tmp_path, json.dumps({"m": 1, "data": many}))] == many
 
@@ -179,7 +181,7 @@ def test_any_record_is_rebuilt(
 ) -> None:
     folder = tmp_path_factory.mktemp("json")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsonfile, "BLOCK_BYTES", size)
+        patch.setattr(jsonlist, "BLOCK_BYTES", size)
         patch.setattr(files, "BLOCK_BYTES", size)
         wrapped = listed(folder, json.dumps({"m": 1, "data": records}, ensure_ascii=ascii_only))
         lines = keyed(folder, "\n".join(json.dumps({str(i): one}, ensure_ascii=ascii_only) for i, one in enumerate(records)))
@@ -191,6 +193,6 @@ def test_any_record_is_rebuilt(
 def test_tables_have_the_shape_even_when_slow(tmp_path: Path) -> None:
     path = tmp_path / "f.json"
     path.write_text('{"m": 1, "data": [{"t": "a"}]}')
-    (table,) = jsonfile.listed(RawFile("set", path, "f.json"), SHAPE, "data")
+    (table,) = jsonlist.listed(RawFile("set", path, "f.json"), SHAPE, "data")
     assert table.schema.field("l").type == pa.list_(pa.string())
     assert table.schema.field("n").type == pa.string()
