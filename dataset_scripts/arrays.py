@@ -110,8 +110,21 @@ def row_order(lengths: Sequence[Integers]) -> tuple[Integers, Integers]:
         return np.arange(counts.sum()).reshape(k, n, -1).transpose(1, 0, 2).ravel(), counts
     begins = (np.cumsum(counts.T.ravel()) - counts.T.ravel()).reshape(n, k).T
     order = np.empty(counts.sum(), np.int64)
-    order[np.repeat(begins.ravel(), counts.ravel()) + ranges(counts.ravel())] = np.arange(len(order))
+    order[stretches(begins.ravel(), counts.ravel())] = np.arange(len(order))
     return order, counts
+
+
+def stretches(begins: Integers, lengths: Integers) -> Integers:
+    """Returns the places begin, begin + 1, ... of every stretch, one stretch after the other.
+
+    >>> stretches(np.array([7, 0]), np.array([2, 3])).tolist()
+    [7, 8, 0, 1, 2]
+    """
+    total = int(lengths.sum())
+    kind = np.int32 if total + int(begins.max(initial=0)) < 1 << 31 else np.int64  # half the memory to go through
+    places = np.repeat((begins - (np.cumsum(lengths) - lengths)).astype(kind), lengths)
+    places += np.arange(total, dtype=kind)
+    return places
 
 
 def ranges(lengths: Integers) -> Integers:
@@ -120,9 +133,7 @@ def ranges(lengths: Integers) -> Integers:
     >>> ranges(np.array([2, 0, 3])).tolist()
     [0, 1, 0, 1, 2]
     """
-    total = int(lengths.sum())
-    starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return np.asarray(np.arange(total) - starts)
+    return stretches(np.zeros(len(lengths), np.int64), lengths)
 
 
 def lengths_of(column: pa.ListArray) -> Integers:

@@ -135,7 +135,7 @@ def _row(label: str, figures: dict[str, Any]) -> str:
     def shown(key: str, pattern: str) -> str:
         return "–" if figures[key] is None else format(figures[key], pattern)
 
-    cells = [shown("rows", ",d"), shown("captions", ",d"), shown("hours", ",.1f") if figures["hours"] else "–"]
+    cells = [shown("rows", ",d"), shown("captions", ",d"), shown("hours", ",.2f")]
     cells += [
         shown("mean_duration_s", ".2f"),
         shown("mean_caption_words", ".2f"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .arrays import ranges
+from .arrays import stretches
 from .files import RawFile
 from .jsonrecords import Lines, Shape, from_records, is_utf8, loads, numbered, parsed
 
@@ -77,13 +77,13 @@ def _unkeyed(data: bytes) -> tuple[pa.StringArray, bytes] | None:
         [characters[starts] == ord("{"), characters[starts + 1] == ord('"'), characters[ends - 1] == ord("}"), *as_first]
     ):
         return None
-    keys = characters[np.repeat(starts + 2, length) + ranges(length)]
+    keys = characters[stretches(starts + 2, length)]
     if (keys < ord(" ")).any() or (keys == ord("\\")).any():
         return None
     offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int32)
     lines = characters.copy()
     before = length + 2 + len(first[2]) - 1
-    lines[np.repeat(starts, before) + ranges(before)] = ord(" ")
+    lines[stretches(starts, before)] = ord(" ")
     lines[ends - 1] = ord(" ")
     return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(keys)), lines.tobytes()
 

@@ -104,7 +104,7 @@ def summary(one: Tally) -> dict[str, Any]:
     return {
         "rows": one.get("rows", 0),
         "captions": captions,
-        "hours": one.get("duration_s", 0.0) / 3600,
+        "hours": one["duration_s"] / 3600 if one.get("duration_rows") else None,
         "mean_duration_s": _mean(one.get("duration_s", 0.0), one.get("duration_rows", 0)),
         "mean_caption_words": _mean(one.get("primary_words", 0), one.get("primary_captions", 0)),
         "absent_share": _mean(absent, captions),

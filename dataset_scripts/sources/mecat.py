@@ -30,6 +30,7 @@ from ..arrays import (
     ranges,
     row_order,
     singletons,
+    stretches,
     struct,
     text,
 )
@@ -209,7 +210,7 @@ class _Questions:
         asked = begins[per_clip > 0]
         if len(asked) and (np.diff(asked) == per_clip[per_clip > 0][:-1]).all():  # in the order of the clips: no copy
             return self.table.slice(asked[0], per_clip.sum()), per_clip
-        return self.table.take(pa.array(np.repeat(begins, per_clip) + ranges(per_clip))), per_clip
+        return self.table.take(pa.array(stretches(begins, per_clip))), per_clip
 
     def left(self) -> pa.StringArray:
         """Returns the clips whose questions were not asked for yet."""
