@@ -11,6 +11,7 @@ inside `BertModel.forward` is measured on both sides and taken out.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import importlib.util
 import json
@@ -103,6 +104,7 @@ class Forward:
         self.cpu_s = 0.0
         original = BertModel.forward
 
+        @functools.wraps(original)
         def timed(*args, **kwargs):
             started = time.process_time()
             try:
