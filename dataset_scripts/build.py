@@ -114,20 +114,20 @@ def build(
             keys = {part.label: _key(one, part, inputs[part.label], limit) for part in wanted}
             all_keys = keys | {entry["label"]: entry["key"] for entry in kept}
             reused = not force and old is not None and is_current(target, old, all_keys)
+            staging = Staging(one, workshop / name)
             if not reused:
-                staging = Staging(one, workshop / name)
                 staging.clear(keep=() if force else all_keys.values())
                 same = [entry for entry in (old or {}).get("parts", []) if entry["key"] in all_keys.values()]
                 staging.adopt(kept if force else same, target)
                 built = _build_parts(one, wanted, keys, staging.folder, workers, limit)
                 skipped = {label: why for label, why in found.missing.items() if label.split("/")[0] in chosen}
-                whole = staging.assemble(
-                    [*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit
-                )
-                atomic.replace_folder(whole, target, aside)
-                shutil.rmtree(staging.folder, ignore_errors=True)
-        with atomic.exclusive(workshop / "readme.lock"):
-            write_readme(out)
+                staging.assemble([*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit)
+            # The card is made from all manifests: no config may be on the move while it is written.
+            with atomic.exclusive(workshop / "readme.lock"):
+                if not reused:
+                    atomic.replace_folder(staging.config, target, aside)
+                write_readme(out)
+            shutil.rmtree(staging.folder, ignore_errors=True)
     return _report(one, target, list(found.unknown), time.monotonic() - started, reused)
 
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 from .errors import InputError, Problem, RecordError
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _BOM = b"\xef\xbb\xbf"
 _SOUND = {".wav", ".flac", ".mp3", ".mp4", ".m4a", ".ogg", ".opus", ".webm"}

@@ -28,11 +28,11 @@ class Staging:
 
     Args:
         one: the dataset.
-        folder: where they lie; made if needed.
+        folder: where they lie; made if needed. The finished config grows in its folder `config`.
     """
 
     def __init__(self, one: Source, folder: Path) -> None:
-        self.one, self.folder = one, folder
+        self.one, self.folder, self.config = one, folder, folder / "config"
         folder.mkdir(parents=True, exist_ok=True)
 
     def clear(self, keep: Iterable[str] = ()) -> None:
@@ -61,8 +61,8 @@ class Staging:
 
     def assemble(
         self, entries: list[Entry], *, inputs: dict[str, Any], skipped: dict[str, str], unknown: list[str], limit: int | None
-    ) -> Path:
-        """Returns the finished folder of the config, with shards, dropped records, statistics and manifest.
+    ) -> None:
+        """Makes the folder `config`: shards, dropped records, statistics and manifest.
 
         Args:
             entries: all parts, in any order.
@@ -74,7 +74,7 @@ class Staging:
         Raises:
             InputError: no rows at all, or the same id in two parts.
         """
-        one, folder = self.one, self.folder / "config"
+        one, folder = self.one, self.config
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         entries = [{**entry, "inputs": inputs.get(entry["label"], entry.get("inputs", {}))} for entry in _in_order(one, entries)]
@@ -104,7 +104,6 @@ class Staging:
         }
         _write_json(folder / "stats.json", _statistics(one, entries, unknown))
         _write_json(folder / "manifest.json", manifest)
-        return folder
 
     def _place(self, folder: Path, split: str, entries: list[Entry]) -> dict[str, Any]:
         """Gives the shards of a split their final names in `folder`, and returns what the manifest says about them."""

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_TEXTS_AT_ONCE = 4096  # what fits into a processor's cache is counted several times faster
 # Runs of what Python's str.split() does not split at: RE2's \s knows only some of Unicode's white space.
 _WORD = r"[^\s\p{Z}\x0b\x1c-\x1f\x{85}]+"
 
@@ -59,6 +60,11 @@ def word_counts(texts: pa.StringArray) -> pa.Int32Array:
 
     Bytes are looked at as numbers; only texts beyond ASCII, which may hold other kinds of blanks, cost a regular expression.
     """
+    pieces = [texts.slice(begin, _TEXTS_AT_ONCE) for begin in range(0, len(texts), _TEXTS_AT_ONCE)]
+    return pa.concat_arrays([pa.array([], pa.int32()), *map(_word_counts, pieces)])
+
+
+def _word_counts(texts: pa.StringArray) -> pa.Int32Array:
     _, offsets, data = texts.buffers()
     begins = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
     characters = np.frombuffer(data or b"", np.uint8)[begins[0] : begins[-1]]
