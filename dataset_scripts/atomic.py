@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +12,23 @@ from pathlib import Path
 from .errors import StorageError, UnifiedAudioCapsError
 
 
-def write_text(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file under a temporary name, flushes it to the disk, and renames it into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with aside.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with aside.open("wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 file as `write_bytes` does."""
+    write_bytes(path, text.encode())
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -81,12 +82,12 @@ def _result(metric: Metric, pairs: CaptionPairs, work: Workspace) -> MetricResul
     )
 
 
-def describe_metrics() -> list[dict[str, object]]:
+def describe_metrics() -> list[dict[str, Any]]:
     """Returns the facts of every metric, sorted by name, ready for JSON."""
     return [_description(METRICS.get(name)) for name in METRICS.names()]
 
 
-def _description(metric: type[Metric]) -> dict[str, object]:
+def _description(metric: type[Metric]) -> dict[str, Any]:
     return {
         "name": metric.name,
         "title": metric.title,

@@ -26,6 +26,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 
+from ..dataset_scripts import atomic
 from ..dataset_scripts.errors import InputError, StateError, UnknownNameError
 from . import tables
 from .benchmark import Benchmark
@@ -114,20 +115,7 @@ class ResultStore:
         sha256 = hashlib.sha256(content).hexdigest()
         target = self.file_path(sha256, suffix)
         if not target.exists():
-            partial = target.with_name(f"{target.name}.{new_id()}.partial")
-            try:
-                with partial.open("wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
-            folder = os.open(self.files, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            atomic.write_bytes(target, content)
         return sha256
 
     def file_path(self, sha256: str, suffix: str) -> Path:

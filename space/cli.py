@@ -5,7 +5,7 @@ Exit codes: 0 done, 2 bad usage or input, 1 a failure of ours.
 
 from __future__ import annotations
 
-import errno
+import io
 import json
 import logging
 import sys
@@ -58,20 +58,14 @@ def _print_json(value: Any) -> None:
     _say(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _write_text(path: Path, text: str) -> None:
-    _write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file that the user asked for, whole or not at all."""
+    from ..dataset_scripts import atomic
 
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file under a temporary name and renames it, so that nobody reads half of it."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    except FileNotFoundError:
-        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
+    with atomic.storage_errors(path.parent, f"{path.name} was not written."):
+        atomic.write_bytes(path, content)
 
 
 @app.callback(invoke_without_command=True)
@@ -248,7 +242,7 @@ def score(
             typer.echo(f"{result.metric}: {note}: {count}", err=True)
     if json_file is not None:
         report = {"n": len(pairs.ids), "results": [result.to_json() for result in results]}
-        _write_text(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        _write(json_file, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     if per_item is not None:
         import pyarrow as pa
         import pyarrow.csv
@@ -258,8 +252,9 @@ def score(
         for result in results:
             columns.update(result.columns())
         table = pa.table(columns)
-        write = pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table
-        _write(per_item, lambda partial: write(table, partial))
+        content = io.BytesIO()
+        (pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table)(table, content)
+        _write(per_item, content.getvalue())
 
 
 def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], file: Path) -> dict[str, str]:
@@ -372,8 +367,7 @@ def main() -> None:
     except UnifiedAudioCapsError as error:
         _fail(str(error), BAD_INPUT)
     except OSError as error:
-        hint = " Free some space; nothing half-written was left behind." if error.errno == errno.ENOSPC else ""
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.{hint}", OUR_FAILURE)
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", OUR_FAILURE)
 
 
 def _fail(message: str, code: int) -> None:

@@ -77,10 +77,11 @@ def _sources() -> Iterator[str]:
 
 
 def _metrics() -> Iterator[str]:
-    rows = [
-        (f"`{m['name']}`", m["title"], m["range"], ", ".join(f"`{c}`" for c in m["components"]) or "–", m["source"])
-        for m in describe_metrics()
-    ]
+    rows = []
+    for m in describe_metrics():
+        low, high = m["range"]
+        components = ", ".join(f"`{name}`" for name in m["components"]) or "–"
+        rows.append((f"`{m['name']}`", m["title"], f"{low:g} to {high:g}", components, m["source"]))
     return _rows(("metric", "name in the literature", "range", "components", "source"), rows)
 
 

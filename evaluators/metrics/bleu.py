@@ -29,7 +29,7 @@ class Bleu(Metric):
     """
 
     name = "bleu"
-    title = "BLEU"
+    title = "BLEU-4"
     components = ("bleu_1", "bleu_2", "bleu_3", "bleu_4")
     cases = Cases(identical=(1 - 1e-8, 1.0), disjoint=(0.0, 1e-12), single=(1 - 1e-8, 1.0))
     source = "Papineni et al. 2002 (ACL); COCO caption evaluation, arXiv:1504.00325"

@@ -1,4 +1,4 @@
-"""A page to try BLEU; written by `uac docs`."""
+"""A page to try BLEU-4; written by `uac docs`."""
 
 # mypy: ignore-errors
 
@@ -7,7 +7,7 @@ from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 
-DESCRIPTION = """# BLEU
+DESCRIPTION = """# BLEU-4
 
 Share of the candidate's 1- to 4-word sequences that stand in a reference, with a penalty for short
 candidates; pooled over the corpus.
@@ -25,7 +25,7 @@ def compute(predictions, references):
     return result.to_json()
 
 
-with gr.Blocks(title="BLEU") as demo:
+with gr.Blocks(title="BLEU-4") as demo:
     gr.Markdown(DESCRIPTION)
     with gr.Row():
         predictions = gr.Textbox("a dog barks\nrain is falling", label="Predictions, one per line", lines=4)

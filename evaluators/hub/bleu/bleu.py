@@ -1,4 +1,4 @@
-"""BLEU for `evaluate.load`; written by `uac docs`, edit the metric instead."""
+"""BLEU-4 for `evaluate.load`; written by `uac docs`, edit the metric instead."""
 
 # mypy: ignore-errors
 
@@ -23,7 +23,7 @@ Returns:
 
 
 class Bleu(evaluate.Metric):
-    """BLEU: the same number as `unified_audiocaps.evaluators.score`."""
+    """BLEU-4: the same number as `unified_audiocaps.evaluators.score`."""
 
     def __init__(self, *args, **kwargs):
         if kwargs.get("num_process", 1) == 1:
