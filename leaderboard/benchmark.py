@@ -24,35 +24,35 @@ class Benchmark:
 
     Attributes:
         id: slug used in URLs and commands.
-        version: raised by any change of what is scored or how.
         title: what the board calls it.
         description: one sentence for people who choose between benchmarks.
         config: the built dataset that holds the references.
         split: its split.
-        style: caption style of the references.
-        metrics: names of the metrics, in the order of the board's columns.
         primary_metric: the metric that ranks.
-        encoder: text encoder of the embedding metrics.
-        subtask: DATE's delta (DATE, Table of thresholds).
         n_items: how many clips a submission must cover; all of them.
         items_sha256: digest of ids and references, see `items_digest`.
         build_command: what creates the references on this machine.
+        version: raised by any change of what is scored or how.
+        style: caption style of the references.
+        metrics: names of the metrics, in the order of the board's columns.
+        encoder: text encoder of the embedding metrics.
+        subtask: selects DATE's delta.
     """
 
     id: str
-    version: int
     title: str
     description: str
     config: str
     split: str
-    style: str
-    metrics: tuple[str, ...]
     primary_metric: str
-    encoder: str
-    subtask: str
     n_items: int
     items_sha256: str
     build_command: str
+    version: int = 1
+    style: str = "default"
+    metrics: tuple[str, ...] = ("bleu", "rouge_l", "cider_d", "sbert_sim", "date")
+    encoder: str = "minilm"
+    subtask: str = "long"
 
     @cached_property
     def digest(self) -> str:
@@ -84,70 +84,48 @@ class BenchmarkItems:
         return name if name in self.references else self.aliases.get(name)
 
 
-_NGRAM = ("bleu", "rouge_l", "cider_d")
-_ALL = (*_NGRAM, "sbert_sim", "date")
-
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         id="sample",
-        version=1,
         title="Sample",
         description="Twelve synthesised clips with five references each: try everything without a download.",
         config="sample",
         split="test",
-        style="default",
-        metrics=_ALL,
         primary_metric="date",
-        encoder="minilm",
-        subtask="long",
         n_items=12,
         items_sha256="959944cba50f30367fdc3993287dd7e9c879f11d00b926e6ffac587683452f91",
         build_command="uac build sample",
     ),
     Benchmark(
         id="audiocaps-test",
-        version=1,
         title="AudioCaps test (v1)",
         description="All 975 clips of the first release's test split, five human captions each.",
         config="audiocaps",
         split="test",
-        style="default",
-        metrics=_ALL,
         primary_metric="cider_d",
-        encoder="minilm",
-        subtask="long",
         n_items=975,
         items_sha256="c3b3a8c0f9b77f759e09d9b18f6fe73ee8e7a2401209c7fa6fa34c10ea012261",
         build_command="uac build audiocaps --raw DIR",
     ),
     Benchmark(
         id="clotho-evaluation",
-        version=1,
         title="Clotho evaluation (2.1)",
         description="The 1,045 clips of Clotho's evaluation split, five human captions each.",
         config="clotho",
         split="evaluation",
-        style="default",
-        metrics=_ALL,
         primary_metric="cider_d",
-        encoder="minilm",
-        subtask="long",
         n_items=1045,
         items_sha256="f440a48b4ff25f08b9ff1a0a0f806007ddb9669661c1bf1086ccb6661e84da37",
         build_command="uac build clotho --raw DIR",
     ),
     Benchmark(
         id="mecat-caption",
-        version=1,
         title="MECAT caption, long (content_long)",
         description="A long caption for each of MECAT's 20,052 test clips, three references each, all domains in one pool.",
         config="mecat",
         split="test",
         style="long",
-        metrics=_ALL,
         primary_metric="date",
-        encoder="minilm",
-        subtask="long",
         n_items=20052,
         items_sha256="d6022ed45a87a1336baf081e08491ac43dff999bae19b762df70b732cd3c0015",
         build_command="uac build mecat",

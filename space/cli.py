@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
 
 BAD_INPUT, OUR_FAILURE = 2, 1
+SHOWN_FILES = 20
 
 app = typer.Typer(
     name="uac",
@@ -166,7 +167,9 @@ def _print_build(report: BuildReport) -> None:
     for rule, count in report.dropped.items():
         _say(f"  dropped by rule {rule}: {count:,} (kept whole in dropped.parquet)")
     if report.unknown_files:
-        _say(f"  not read, unknown names: {', '.join(report.unknown_files)}")
+        hidden = len(report.unknown_files) - SHOWN_FILES
+        more = f" … and {hidden:,} more" if hidden > 0 else ""
+        _say(f"  not read, unknown names: {', '.join(report.unknown_files[:SHOWN_FILES])}{more}")
     for warning in report.warnings:
         typer.echo(f"warning: {report.config}: {warning}", err=True)
 
@@ -351,11 +354,17 @@ def docs(
     """Write the generated tables of README.md and the folders that `evaluate.load` reads (for people who change the project)."""
     from .docs import write_docs
 
-    changed = write_docs(root, check)
+    changed = write_docs(root, command_summaries(), check)
     for path in changed:
         _say(f"{'out of date' if check else 'written'}: {path}")
     if check and changed:
         raise InputError("generated files are out of date; run `uac docs`.")
+
+
+def command_summaries() -> list[tuple[str, str]]:
+    """Returns name and first help line of every command, in the order of the overview."""
+    callbacks = [command.callback for command in app.registered_commands if command.callback is not None]
+    return [(callback.__name__, (callback.__doc__ or "").strip().split("\n")[0]) for callback in callbacks]
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; everything
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,11 +20,12 @@ from ..evaluators.score import describe_metrics
 from ..leaderboard.benchmark import BENCHMARKS
 
 
-def write_docs(root: Path, check: bool = False) -> list[Path]:
+def write_docs(root: Path, commands: Iterable[tuple[str, str]], check: bool = False) -> list[Path]:
     """Brings all generated files up to date.
 
     Args:
         root: the project's folder.
+        commands: name and summary of every command.
         check: only tell what would change.
 
     Returns:
@@ -36,7 +37,7 @@ def write_docs(root: Path, check: bool = False) -> list[Path]:
     readme = root / "README.md"
     if not (root / "evaluators").is_dir() or not readme.is_file():
         raise InputError(f"{root.resolve()} is not the project's folder; run `uac docs` where README.md is, or give --root.")
-    wanted = {readme: _with_tables(readme.read_text(encoding="utf-8"))}
+    wanted = {readme: _with_tables(readme.read_text(encoding="utf-8"), commands)}
     for metric in METRICS.names():
         for name, text in hub_files.render(metric).items():
             wanted[root / "evaluators" / "hub" / metric / name] = text
@@ -48,10 +49,18 @@ def write_docs(root: Path, check: bool = False) -> list[Path]:
     return changed
 
 
-def _with_tables(text: str) -> str:
-    for name, render in _TABLES.items():
+def _with_tables(text: str, commands: Iterable[tuple[str, str]]) -> str:
+    tables = {
+        "sources": _sources(),
+        "metrics": _metrics(),
+        "benchmarks": _benchmarks(),
+        "commands": _rows(("command", "what it does"), ((f"`uac {name}`", summary) for name, summary in commands)),
+        "settings": _settings(),
+        "errors": _errors(),
+    }
+    for name, lines in tables.items():
         pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
-        table = "\n".join(render())
+        table = "\n".join(lines)
         text, count = pattern.subn(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
         if count != 1:
             raise InputError(
@@ -93,17 +102,6 @@ def _benchmarks() -> Iterator[str]:
     return _rows(("benchmark", "title", "clips", "ranked by", "references from", "definition"), rows)
 
 
-def _commands() -> Iterator[str]:
-    from .cli import app
-
-    rows = []
-    for command in app.registered_commands:
-        if command.callback is not None:
-            name = command.name or command.callback.__name__
-            rows.append((f"`uac {name}`", (command.callback.__doc__ or "").strip().split("\n")[0]))
-    return _rows(("command", "what it does"), rows)
-
-
 def _settings() -> Iterator[str]:
     meaning = dict(re.findall(r"^ +(\w+): (.+?) \(`UAC_", Settings.__doc__ or "", re.MULTILINE))
     rows = [
@@ -117,13 +115,3 @@ def _errors() -> Iterator[str]:
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.UnifiedAudioCapsError)]
     rows = [(f"`{c.__name__}`", c.__bases__[-1].__name__, (c.__doc__ or "").split("\n")[0]) for c in classes]
     return _rows(("exception", "is also", "meaning"), rows)
-
-
-_TABLES: dict[str, Callable[[], Iterator[str]]] = {
-    "sources": _sources,
-    "metrics": _metrics,
-    "benchmarks": _benchmarks,
-    "commands": _commands,
-    "settings": _settings,
-    "errors": _errors,
-}

@@ -1,7 +1,9 @@
 """Shared fixtures: offline by default, no home directory, real upstream files where they are at hand."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,11 +17,17 @@ ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
 
-def unavailable(reason: str) -> None:
+def stop_without(reason: str) -> NoReturn:
     """Skips on a person's machine; fails where everything was promised to be there."""
     if IN_CI:
         pytest.fail(f"{reason} (CI runs every test)")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def unavailable() -> Callable[[str], NoReturn]:
+    """What a test calls when a part that it needs is not on this machine."""
+    return stop_without
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +40,7 @@ def real_dir() -> Path:
     """The folder of real upstream files."""
     folder = Path(os.environ.get("UAC_REAL_DIR") or ROOT.parent / "shared" / "real")
     if not (folder / "MANIFEST.json").is_file():
-        unavailable(f"no real upstream files at {folder}; set UAC_REAL_DIR to the folder that holds MANIFEST.json")
+        stop_without(f"no real upstream files at {folder}; set UAC_REAL_DIR to the folder that holds MANIFEST.json")
     return folder.resolve()
 
 
@@ -41,7 +49,7 @@ def golden_dir(real_dir: Path) -> Path:
     """Reference outputs of the published tools, beside the real files."""
     folder = real_dir.parent / "golden"
     if not folder.is_dir():
-        unavailable(f"no reference outputs at {folder}")
+        stop_without(f"no reference outputs at {folder}")
     return folder
 
 

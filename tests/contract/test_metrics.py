@@ -209,8 +209,9 @@ print(json.dumps(results))
 
 
 def test_hub_apps_are_gradio_pages(project_root):
-    gradio = pytest.importorskip("gradio")
     import runpy
+
+    import gradio
 
     for name in NAMES:
         page = runpy.run_path(str(hub_files.HUB_FOLDER / name / "app.py"), run_name="page")

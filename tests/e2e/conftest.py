@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import ROOT, unavailable
+from ..conftest import ROOT, stop_without
 
 UAC = [sys.executable, "-m", "unified_audiocaps.space.cli"]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -115,7 +115,7 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) 
 def chromium():
     """A headless Chromium."""
     if not CHROMIUM.exists():
-        unavailable(f"no browser at {CHROMIUM}")
+        stop_without(f"no browser at {CHROMIUM}")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -6,6 +6,9 @@ import math
 
 import pyarrow.parquet as pq
 import pytest
+from unified_audiocaps.leaderboard.store import ResultStore
+
+from .conftest import EXAMPLES
 
 REFERENCES = [
     {"id": "a", "references": ["a dog is barking", "a dog barks twice"]},
@@ -73,8 +76,6 @@ def test_csv_predictions_score_like_jsonl(uac, files, tmp_path):
 
 
 def test_score_against_a_benchmark_uses_its_references(uac, sample_data, tmp_path):
-    from .conftest import EXAMPLES
-
     uac("score", EXAMPLES / "tag-template.jsonl", "--benchmark", "sample", "--metrics", "cider_d", "--data", sample_data,
         "--json", tmp_path / "s.json")  # fmt: skip
     assert json.loads((tmp_path / "s.json").read_text())["n"] == 12
@@ -130,7 +131,7 @@ def test_empty_captions_score_zero_with_a_counted_warning(uac, files, tmp_path):
         (("score", "p.jsonl", "--metrics", "rouge_l"), "either --references FILE or --benchmark ID"),
         (("score", "p.jsonl", "--references", "r.jsonl"), "--metrics"),
         (("build", "audiocap"), "Did you mean audiocaps"),
-        (("build", "clotho", "--raw", "."), "clotho_captions_evaluation.csv"),
+        (("build", "clotho", "--raw", EXAMPLES), "clotho_captions_evaluation.csv"),
         (("submit", "p.jsonl", "--benchmark", "sampel", "--system", "A"), "Did you mean sample"),
         (
             ("validate", "p.jsonl", "--benchmark", "audiocaps-test", "--data", "empty"),
@@ -145,10 +146,6 @@ def test_wrong_usage_is_explained(uac, arguments, told):
 
 
 def test_invalid_submission_lists_every_problem_and_stores_nothing(uac, sample_data, tmp_path):
-    from unified_audiocaps.leaderboard.store import ResultStore
-
-    from .conftest import EXAMPLES
-
     lines = (EXAMPLES / "tag-template.jsonl").read_text(encoding="utf-8").splitlines()
     bad = tmp_path / "bad.jsonl"
     bad.write_text(

@@ -20,7 +20,7 @@ def test_header_of_the_space():
     assert fields["sdk"] == "gradio"
     assert fields["app_file"] == "app.py"
     assert fields["tags"] == ["evaluate", "metric"]
-    assert text.startswith("\n# BLEU\n")
+    assert text.startswith("\n# BLEU-4\n")
 
 
 @pytest.mark.parametrize("name", METRICS.names())

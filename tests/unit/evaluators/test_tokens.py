@@ -98,9 +98,11 @@ ODD_WORDS = (
 ).split()
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="the original tokenizer needs Java")
-def test_equals_the_original_on_odd_sentences(capfd):
-    ptb = pytest.importorskip("pycocoevalcap.tokenizer.ptbtokenizer")
+def test_equals_the_original_on_odd_sentences(capfd, unavailable):
+    if shutil.which("java") is None:
+        unavailable("the original tokenizer needs Java")
+    from pycocoevalcap.tokenizer import ptbtokenizer as ptb
+
     draw = random.Random(20240901)
     # a word behind the oddities: the original looks beyond the end of a line for whether a sentence ends there
     sentences = [" ".join([*draw.choices(ODD_WORDS, k=draw.randint(1, 9)), "end"]) for _ in range(4000)]
