@@ -26,12 +26,12 @@ from . import atomic, parts, schema
 from . import workers as processes
 from .card import write_readme
 from .errors import InputError, Problem, UnknownNameError
-from .files import Part, RawFile
 from .manifest import Manifest, built_configs, read_manifest
 from .parts import Entry
 from .progress import progress
 from .source import Source, source
 from .staging import Staging, is_current
+from .upstream.files import Part, RawFile
 
 __all__ = ["BuildReport", "build", "built_configs", "read_split"]
 

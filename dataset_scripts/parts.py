@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import atomic, schema, shards, stats
-from .files import Part
 from .pipeline import ahead, recut
 from .source import Source, source
+from .upstream.files import Part
 
 DUPLICATE_RULE = "duplicate_id"
 _DROPPED = pa.schema(

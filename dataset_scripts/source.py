@@ -20,9 +20,9 @@ import pyarrow as pa
 from .arrays import record_batch
 from .card import Card
 from .errors import InputError
-from .files import Found, Part, UpstreamFile, locate
 from .registry import Registry
 from .schema import primary_caption
+from .upstream.files import Found, Part, UpstreamFile, locate
 
 Record = dict[str, Any]
 

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .. import csvfile, keys, schema
+from .. import keys, schema
 from ..arrays import interleaved, json_objects_or_null, lists, ranges, struct, text
-from ..files import Part, UpstreamFile
 from ..source import Record, Source, merged
+from ..upstream import csvfile
+from ..upstream.files import Part, UpstreamFile
 
 
 def _files(*folders: str) -> tuple[UpstreamFile, ...]:

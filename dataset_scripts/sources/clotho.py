@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .. import csvfile, keys, schema
+from .. import keys, schema
 from ..arrays import (
     interleaved,
     json_members,
@@ -26,8 +26,9 @@ from ..arrays import (
     struct,
     text,
 )
-from ..files import Part, UpstreamFile
 from ..source import Record, Source, merged
+from ..upstream import csvfile
+from ..upstream.files import Part, UpstreamFile
 
 _CAPTIONS = tuple(f"caption_{i}" for i in range(1, 6))
 _METADATA = ("keywords", "sound_id", "sound_link", "start_end_samples", "manufacturer", "license")

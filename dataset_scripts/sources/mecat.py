@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .. import csvfile, keys, schema
+from .. import keys, schema
 from ..arrays import (
     Integers,
     interleaved,
@@ -35,11 +35,12 @@ from ..arrays import (
     text,
 )
 from ..errors import MissingRequirementError
-from ..files import Part, UpstreamFile
-from ..jsonlines import KEY, keyed_lines
-from ..jsonrecords import Shape
 from ..pipeline import recut
 from ..source import Record, Source, merged
+from ..upstream import csvfile
+from ..upstream.files import Part, UpstreamFile
+from ..upstream.jsonlines import KEY, keyed_lines
+from ..upstream.jsonrecords import Shape
 
 STYLES = ("short", "long", "speech", "music", "sound", "environment")
 DOMAINS = ("000", "00A", "0M0", "0MA", "S00", "S0A", "SM0", "SMA")

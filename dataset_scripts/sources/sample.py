@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from ..files import Part
 from ..keys import file_key
 from ..schema import SCHEMA
 from ..source import Record, Source
+from ..upstream.files import Part
 from ._sample_sounds import RATE_HZ, flac, sound
 from ._sample_texts import TEST, TRAIN, Texts
 

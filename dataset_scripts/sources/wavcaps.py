@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .. import csvfile, keys, schema
+from .. import keys, schema
 from ..arrays import (
     interleaved,
     json_members,
@@ -26,11 +26,12 @@ from ..arrays import (
     struct,
     text,
 )
-from ..files import Part, UpstreamFile
-from ..jsonlist import listed
-from ..jsonrecords import Shape
 from ..pipeline import recut
 from ..source import Record, Source, merged
+from ..upstream import csvfile
+from ..upstream.files import Part, UpstreamFile
+from ..upstream.jsonlist import listed
+from ..upstream.jsonrecords import Shape
 
 
 @dataclass(frozen=True)

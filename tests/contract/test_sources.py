@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from unified_audiocaps.dataset_scripts import schema
 from unified_audiocaps.dataset_scripts.build import build, read_split
-from unified_audiocaps.dataset_scripts.files import RawFile
 from unified_audiocaps.dataset_scripts.source import SOURCES, describe_sources, source
+from unified_audiocaps.dataset_scripts.upstream.files import RawFile
 
 NAMES = SOURCES.names()
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "sources"

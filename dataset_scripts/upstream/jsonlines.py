@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from .arrays import stretches
+from ..arrays import stretches
 from .files import RawFile
 from .jsonrecords import Lines, Shape, from_records, is_utf8, loads, numbered, parsed
 

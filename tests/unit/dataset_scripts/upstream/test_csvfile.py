@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unified_audiocaps.dataset_scripts import csvfile
 from unified_audiocaps.dataset_scripts.errors import RecordError
-from unified_audiocaps.dataset_scripts.files import RawFile
+from unified_audiocaps.dataset_scripts.upstream import csvfile
+from unified_audiocaps.dataset_scripts.upstream.files import RawFile
 
 
 def read(folder: Path, data: bytes | str, name: str = "t.csv", **options: Any) -> list[dict[str, Any]]:

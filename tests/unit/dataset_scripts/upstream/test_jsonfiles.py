@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unified_audiocaps.dataset_scripts import files, jsonlines, jsonlist
-from unified_audiocaps.dataset_scripts.csvfile import EXTRA, ROW
 from unified_audiocaps.dataset_scripts.errors import RecordError
-from unified_audiocaps.dataset_scripts.files import RawFile
-from unified_audiocaps.dataset_scripts.jsonlines import KEY
-from unified_audiocaps.dataset_scripts.jsonrecords import Shape
+from unified_audiocaps.dataset_scripts.upstream import files, jsonlines, jsonlist
+from unified_audiocaps.dataset_scripts.upstream.csvfile import EXTRA, ROW
+from unified_audiocaps.dataset_scripts.upstream.files import RawFile
+from unified_audiocaps.dataset_scripts.upstream.jsonlines import KEY
+from unified_audiocaps.dataset_scripts.upstream.jsonrecords import Shape
 
 SHAPE = Shape(texts=("t",), lists=("l",), numbers=("n",), needed=("t",))
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from .arrays import json_members, json_texts, text
+from ..arrays import json_members, json_texts, text
 from .files import RawFile
 
 ROW = "__row__"  # int64, position of the record in the file, from 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError
-from unified_audiocaps.dataset_scripts.files import RawFile, UpstreamFile, locate
+from unified_audiocaps.dataset_scripts.upstream.files import RawFile, UpstreamFile, locate
 
 KNOWN = (
     UpstreamFile("test.csv", "test", prefer=("v1",)),
