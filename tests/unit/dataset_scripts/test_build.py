@@ -178,12 +178,13 @@ def test_mecat_without_its_package(monkeypatch: pytest.MonkeyPatch, out: Path) -
         Mecat().locate(None)
 
 
-def test_reading_what_was_not_built_names_the_command(tmp_path: Path, out: Path) -> None:
+def test_reading_what_was_not_built_names_the_command(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"split test of clotho|split evaluation of clotho"):
         read_split(out, "clotho", "eval")
     build("audiocaps", raw=audiocaps(tmp_path / "raw", test=1), out=out)
     with pytest.raises(InputError, match=rf"only test of audiocaps is\); build it: `uac build audiocaps --raw DIR --out {out}`"):
         read_split(out, "audiocaps", "train")
+    monkeypatch.chdir(tmp_path / "raw")  # where no folder `unified-audiocaps` is
     with pytest.raises(InputError, match=r"build it: `uac build sample`"):
         read_split(Path("unified-audiocaps"), "sample", "test")
     (out / "data/audiocaps/manifest.json").write_text("{")
