@@ -26,6 +26,7 @@ from . import atomic, parts, schema
 from . import workers as processes
 from .card import write_readme
 from .errors import InputError, Problem, UnknownNameError
+from .fetch import fetch
 from .manifest import Manifest, built_configs, read_manifest
 from .parts import Entry
 from .progress import progress
@@ -81,7 +82,7 @@ def build(
 
     Args:
         name: config name; see `SOURCES.names()`.
-        raw: folder that holds the upstream files at any depth; None for sources that need none.
+        raw: folder that holds the upstream files at any depth; None to fetch them into the cache where that is possible.
         out: the folder that holds all built configs.
         splits: splits to build; those built before and not named here stay as they are. None: all that `raw` holds, and
             nothing else.
@@ -92,6 +93,7 @@ def build(
     Raises:
         UnknownNameError: no such dataset or split.
         InputError: `raw` does not hold what is needed, or two upstream files claim the same ids.
+        FetchError: the files were to be fetched and could not be.
         RecordError: an upstream file holds something that its format forbids.
         StorageError: the disk is full or the folder cannot be written.
     """
@@ -100,6 +102,8 @@ def build(
     chosen = _split_names(one, splits)
     if workers < 1 or (limit is not None and limit < 1):
         raise InputError(f"workers is {workers} and limit is {limit}; expected numbers from 1 up.")
+    if raw is None and one.remote is not None and one.default_raw() is None:
+        raw = fetch(one).folder
     found = one.locate(raw, without=out)
     wanted = [part for part in found.parts if part.split in chosen]
     _check_asked(one, splits, chosen, wanted, found.missing)
@@ -162,7 +166,7 @@ def read_split(data: Path, config: str, split: str, columns: Sequence[str] | Non
 
 
 def _command(one: Source, data: Path) -> str:
-    raw = " --raw DIR" if one.needs == "--raw DIR" else ""
+    raw = " --raw DIR" if "--raw DIR" in one.needs else ""
     out = "" if data.name == "unified-audiocaps" and len(data.parts) == 1 else f" --out {data}"
     return f"`uac build {one.name}{raw}{out}`"
 

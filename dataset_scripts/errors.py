@@ -3,6 +3,9 @@
     UnifiedAudioCapsError
     |-- UnknownNameError(LookupError)              no dataset, metric, benchmark or encoder of that name
     |-- FetchError(OSError)                        a file could not be obtained
+    |   |-- ChecksumError                            it is not the file that was published
+    |   |-- OfflineError                             it is missing and the user asked for no network
+    |   `-- AccessError                              it is gated or private: says where to go
     |-- RecordError(ValueError)                    an upstream file holds something that its format forbids
     |-- StorageError(OSError)                      a folder cannot be written: the disk is full, or the write was refused
     |-- InputError(ValueError)                     what the user handed in is wrong; lists every problem found
@@ -63,6 +66,18 @@ class UnknownNameError(UnifiedAudioCapsError, LookupError):
 
 class FetchError(UnifiedAudioCapsError, OSError):
     """An upstream file could not be obtained."""
+
+
+class ChecksumError(FetchError):
+    """A fetched file is not the one that was published."""
+
+
+class OfflineError(FetchError):
+    """A file is missing and the user asked for no network."""
+
+
+class AccessError(FetchError):
+    """The files are gated, private, or to be had by hand only: the message says where to go."""
 
 
 class StorageError(UnifiedAudioCapsError, OSError):

@@ -20,6 +20,7 @@ import pyarrow as pa
 from .arrays import record_batch
 from .card import Card
 from .errors import InputError
+from .fetch import HubRepository, RemoteFile
 from .registry import Registry
 from .schema import primary_caption
 from .upstream.files import Found, Part, UpstreamFile, locate
@@ -43,6 +44,7 @@ class Source(ABC):
         version: raised when `read_part` changes its output, so that what was built before is built again.
         row_group_rows: rows per parquet row group; fewer for rows that hold sound.
         where_to_get: one sentence for a user who has none of the files.
+        remote: where `uac fetch` gets them; None where that is up to the user.
     """
 
     name: ClassVar[str]
@@ -57,6 +59,7 @@ class Source(ABC):
     version: ClassVar[int] = 1
     row_group_rows: ClassVar[int] = 10_000
     where_to_get: ClassVar[str] = ""
+    remote: ClassVar[HubRepository | tuple[RemoteFile, ...] | None] = None
 
     @property
     def card(self) -> Card:
@@ -66,7 +69,9 @@ class Source(ABC):
     @property
     def needs(self) -> str:
         """What a user has to have before building."""
-        return "--raw DIR" if self.files else "nothing"
+        if not self.files:
+            return "nothing"
+        return "--raw DIR" if self.remote is None else "network or --raw DIR"
 
     @property
     def subsets(self) -> list[str]:
@@ -95,6 +100,10 @@ class Source(ABC):
             seen = f" Found there: {', '.join(found.unknown[:10])}." if found.unknown else " The folder holds no data file."
             raise InputError(f"{self.name}: --raw {folder} holds none of the upstream files. {self._expected()}{seen}")
         return found
+
+    def how_to_get(self) -> str:
+        """Returns what to put where, for a user who has none of the files."""
+        return f"{self._expected()} Put them into a folder and name it: `uac build {self.name} --raw DIR`."
 
     def _expected(self) -> str:
         names = list(dict.fromkeys(file.shown for file in self.files))

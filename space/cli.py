@@ -155,6 +155,28 @@ def build(
         _print_build(report)
 
 
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Datasets whose upstream files to download.")],
+    raw: Annotated[
+        Path | None,
+        typer.Option("--raw", help="Folder to fill, for one NAME. [default: the cache under UAC_HOME that build reads]"),
+    ] = None,
+) -> None:
+    """Download upstream files; what is there already is not fetched again. `uac build NAME` does this by itself.
+
+    Example: uac fetch wavcaps --raw downloads/wavcaps
+    """
+    from ..dataset_scripts.fetch import fetch as fetch_source
+    from ..dataset_scripts.source import source
+
+    if raw is not None and len(names) > 1:
+        raise InputError(f"--raw {raw} was given for {len(names)} datasets; fetch them one by one, each into its own folder.")
+    for one in [source(name) for name in names]:
+        report = fetch_source(one, raw)
+        _say(f"{one.name}: {len(report.fetched)} files fetched, {len(report.reused)} were there already: {report.folder}")
+
+
 def _print_build(report: BuildReport) -> None:
     done = "is up to date" if report.reused else f"built in {report.seconds:.1f} s"
     _say(f"{report.config} {done}: {report.path}")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from .. import keys, schema
 from ..arrays import interleaved, json_objects_or_null, lists, ranges, struct, text
+from ..fetch import RemoteFile
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
@@ -26,6 +27,19 @@ def _files(*folders: str) -> tuple[UpstreamFile, ...]:
         UpstreamFile("train.csv", "train", prefer=folders),
         UpstreamFile("val.csv", "validation", prefer=folders, aliases=("validation.csv",)),
         UpstreamFile("test.csv", "test", prefer=folders),
+    )
+
+
+_RAW = "https://raw.githubusercontent.com/cdjkim/audiocaps"
+_COMMIT = "d004db3ea1b01cf4fd0347dd8d27db90cadc8809"
+
+
+def _remote(folder: str, train_at: str, val: str, test: str) -> tuple[RemoteFile, ...]:
+    """Returns the three files of a release: where the training split is, and the sha256 of the other two."""
+    return (
+        RemoteFile(f"{_RAW}/{train_at}/{folder}/train.csv", "train.csv"),
+        RemoteFile(f"{_RAW}/{_COMMIT}/{folder}/val.csv", "val.csv", val),
+        RemoteFile(f"{_RAW}/{_COMMIT}/{folder}/test.csv", "test.csv", test),
     )
 
 
@@ -41,6 +55,12 @@ class AudioCaps(Source):
     files = _files("dataset", "v1")
     repo = "github.com/cdjkim/audiocaps"
     where_to_get = "They are in the folder `dataset` of https://github.com/cdjkim/audiocaps."
+    remote = _remote(
+        "dataset",
+        _COMMIT,
+        val="dab1c96641d5f3053ddb99dca3949450da9a75737bda53e11cc0aa8b102be0c3",
+        test="b91c4b7ded2f4f6e7db5b9c4983dc1e1dca3d556f505b61e3fd65cac7e1c638a",
+    )
     is_lower_case: ClassVar[bool] = False
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:

@@ -26,6 +26,7 @@ from ..arrays import (
     struct,
     text,
 )
+from ..fetch import RemoteFile
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
@@ -55,6 +56,7 @@ class Clotho(Source):
     )
     repo = "zenodo.org/records/4783391"
     where_to_get = "They are on https://zenodo.org/records/4783391; the metadata files are optional."
+    remote = tuple(RemoteFile(f"https://zenodo.org/records/4783391/files/{file.name}?download=1", file.name) for file in files)
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yields the clips of a split in the order of its caption file."""

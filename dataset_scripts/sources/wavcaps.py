@@ -26,6 +26,7 @@ from ..arrays import (
     struct,
     text,
 )
+from ..fetch import HubRepository
 from ..pipeline import recut
 from ..source import Record, Source, merged
 from ..upstream import csvfile
@@ -63,6 +64,7 @@ class WavCaps(Source):
     splits = ("train",)
     files = tuple(UpstreamFile(one.file, "train", subset=name) for name, one in _SUBSETS.items())
     repo = "huggingface.co/datasets/cvssp/WavCaps"
+    remote = HubRepository("cvssp/WavCaps")
     where_to_get = "They are in the folder `json_files` of https://huggingface.co/datasets/cvssp/WavCaps."
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:

@@ -57,6 +57,10 @@ class UpstreamFile:
         """Whether a file called `name` is this one, as far as its name tells."""
         return name.removesuffix(".gz") in (self.name, *self.aliases)
 
+    def fits(self, path: PurePosixPath, above: Sequence[str] = ()) -> bool:
+        """Whether a path is this file by its name and folders; `above` are folders that count as if they were on the path."""
+        return self.is_named(path.name) and all(folder in (*path.parts[:-1], *above) for folder in self.folders)
+
 
 @dataclass(frozen=True)
 class RawFile:
@@ -233,7 +237,7 @@ def _matches(
     matches: dict[UpstreamFile, list[PurePosixPath]] = {}
     for file in known:
         for path in map(PurePosixPath, names):
-            if file.is_named(path.name) and all(folder in (*path.parts[:-1], *above) for folder in file.folders):
+            if file.fits(path, above):
                 matches.setdefault(file, []).append(path)
     return matches
 

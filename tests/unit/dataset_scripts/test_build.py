@@ -9,7 +9,13 @@ import pytest
 from unified_audiocaps.dataset_scripts import build as module
 from unified_audiocaps.dataset_scripts.build import build, built_configs, read_split
 from unified_audiocaps.dataset_scripts.card import render
-from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirementError, RecordError, UnknownNameError
+from unified_audiocaps.dataset_scripts.errors import (
+    InputError,
+    MissingRequirementError,
+    OfflineError,
+    RecordError,
+    UnknownNameError,
+)
 from unified_audiocaps.dataset_scripts.sources.mecat import Mecat
 
 HEADER = "audiocap_id,youtube_id,start_time,caption\r\n"
@@ -166,7 +172,7 @@ def test_no_known_file_at_all(tmp_path: Path, out: Path) -> None:
     )
     with pytest.raises(InputError, match=message):
         build("audiocaps", raw=tmp_path, out=out)
-    with pytest.raises(InputError, match=r"`uac build audiocaps --raw DIR`"):
+    with pytest.raises(OfflineError, match=r"HF_HUB_OFFLINE is set.*`uac build audiocaps --raw DIR`"):
         build("audiocaps", out=out)
     with pytest.raises(UnknownNameError, match=r"no dataset is called 'audiocap'\. Did you mean audiocaps"):
         build("audiocap", out=out)

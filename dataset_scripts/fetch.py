@@ -1,0 +1,253 @@
+"""Brings upstream files onto this machine: the only network code of this folder.
+
+Files of a Hub repository go through `huggingface_hub` (resumed, pinned to one commit), single files through `pooch`. What was
+fetched is written to `.fetched.json` beside the files, with its sha256, so that a second call fetches nothing and a file
+that changed on either side is noticed. `HF_HUB_OFFLINE` is respected for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from . import atomic
+from .errors import AccessError, ChecksumError, FetchError, InputError, OfflineError
+from .progress import progress
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .source import Source
+
+RECORD = ".fetched.json"  # hidden: it is no upstream file
+TIMEOUT_S = 60
+RETRIES = 3
+
+
+@dataclass(frozen=True)
+class HubRepository:
+    """A dataset repository on the Hub; its file names are discovered, not assumed."""
+
+    repo_id: str
+
+    @property
+    def page(self) -> str:
+        """Where a person finds it."""
+        return f"https://huggingface.co/datasets/{self.repo_id}"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file with an address of its own.
+
+    Attributes:
+        url: where it is.
+        name: its path below the raw folder, under the upstream name.
+        sha256: of the published bytes, where it is known.
+    """
+
+    url: str
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class FetchReport:
+    """What a fetch did.
+
+    Attributes:
+        folder: the raw folder.
+        fetched: names of the files that came now.
+        reused: names of the files that were there already.
+    """
+
+    folder: Path
+    fetched: list[str]
+    reused: list[str]
+
+
+def raw_folder(name: str) -> Path:
+    """Returns where `fetch` puts the files of a dataset unless told otherwise."""
+    return Settings.from_environment().home / "raw" / name
+
+
+def fetch(source: Source, raw: Path | None = None) -> FetchReport:
+    """Downloads the upstream files of a dataset, as far as they are not there.
+
+    Args:
+        source: the dataset.
+        raw: the folder to fill; the cache by default.
+
+    Raises:
+        InputError: the dataset needs no files, or they can only be had by hand; the message says where and what to put where.
+        OfflineError: a file is missing and HF_HUB_OFFLINE is set.
+        AccessError: the repository is gated or private.
+        ChecksumError: a file is not the one that was published or fetched before.
+        FetchError: the network failed, or the repository holds none of the files.
+        StorageError: the folder cannot be written.
+    """
+    if not source.files:
+        raise InputError(f"{source.name} needs no files: `uac build {source.name}` makes it.")
+    if source.remote is None:
+        raise InputError(f"the files of {source.name} are to be had by hand. {source.how_to_get()}")
+    folder = raw if raw is not None else raw_folder(source.name)
+    with atomic.storage_errors(folder, "Files that are complete stay; call it again to go on."):
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic.exclusive(folder / ".fetch.lock"):
+            record = _Record(folder)
+            if isinstance(source.remote, HubRepository):
+                return _from_hub(source, source.remote, folder, record)
+            return _from_urls(source, source.remote, folder, record)
+
+
+class _Record:
+    """What was fetched into a folder: name -> sha256, and for a repository the commit."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RECORD
+        try:
+            values = json.loads(self._path.read_text(encoding="utf-8")) if self._path.is_file() else {}
+        except ValueError:
+            values = {}  # damaged: everything is looked at again
+        self.commit: str | None = values.get("commit")
+        self.sha256: dict[str, str] = values.get("sha256", {})
+
+    def is_current(self, path: Path, name: str) -> bool:
+        return path.is_file() and name in self.sha256 and _sha256(path) == self.sha256[name]
+
+    def add(self, path: Path, name: str) -> None:
+        self.sha256[name] = _sha256(path)
+        values = {"commit": self.commit, "sha256": dict(sorted(self.sha256.items()))}
+        atomic.write_text(self._path, json.dumps(values, indent=2) + "\n")
+
+
+def _from_urls(source: Source, files: Sequence[RemoteFile], folder: Path, record: _Record) -> FetchReport:
+    report = FetchReport(folder, [], [])
+    with progress(len(files), f"fetching {source.name}", unit="file") as bar:
+        for file in files:
+            path = folder / file.name
+            if record.is_current(path, file.name) or (file.sha256 and path.is_file() and _sha256(path) == file.sha256):
+                report.reused.append(file.name)
+            else:
+                if is_offline():
+                    raise OfflineError(f"{file.name} is not in {folder} and HF_HUB_OFFLINE is set. {source.how_to_get()}")
+                _download(source, file, path)
+                report.fetched.append(file.name)
+            record.add(path, file.name)
+            bar.update(1)
+    return report
+
+
+def _download(source: Source, file: RemoteFile, path: Path) -> None:
+    import pooch
+
+    downloader = pooch.HTTPDownloader(timeout=TIMEOUT_S, headers={"User-Agent": "unified-audiocaps"})
+    pooch.get_logger().setLevel("ERROR")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # checked by us below: pooch's own message would tell neither the dataset nor what to do
+        pooch.retrieve(file.url, None, fname=f"{path.name}.partial", path=path.parent, downloader=downloader)
+    except OSError as error:  # every failure of the network is one, a full disk too
+        if error.errno is not None:
+            raise
+        raise FetchError(
+            f"{source.name}: {file.url} could not be fetched ({error}). Try again, or: {source.how_to_get()}"
+        ) from error
+    partial = path.with_name(f"{path.name}.partial")
+    found = _sha256(partial)
+    if file.sha256 and found != file.sha256:
+        partial.unlink()
+        raise ChecksumError(
+            f"{source.name}: {file.url} has sha256 {found}; expected {file.sha256}. The publisher changed it, or it was damaged "
+            "on the way; nothing was kept. Get the published release by hand, or report it."
+        )
+    partial.replace(path)
+
+
+def _from_hub(source: Source, repository: HubRepository, folder: Path, record: _Record) -> FetchReport:
+    if is_offline():
+        if record.sha256 and all(record.is_current(folder / name, name) for name in record.sha256):
+            return FetchReport(folder, [], sorted(record.sha256))
+        raise OfflineError(f"the files of {source.name} are not in {folder} and HF_HUB_OFFLINE is set. {source.how_to_get()}")
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.hf_api import RepoFile
+
+    api = HfApi()
+    report = FetchReport(folder, [], [])
+    with _hub_errors(source, repository):
+        commit = str(api.repo_info(repository.repo_id, repo_type="dataset").sha)
+        names = api.list_repo_files(repository.repo_id, repo_type="dataset", revision=commit)
+        wanted = [name for name in names if any(file.fits(PurePosixPath(name)) for file in source.files)]
+        if not wanted:
+            listed = ", ".join(names[:20]) or "nothing"
+            raise FetchError(
+                f"{source.name}: {repository.page} holds none of the files that we know. Found: {listed}. {source.how_to_get()}"
+            )
+        found = api.get_paths_info(repository.repo_id, wanted, repo_type="dataset", revision=commit)
+        published = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
+        changed = record.commit not in {None, commit}
+        record.commit = commit
+        with progress(len(wanted), f"fetching {source.name}", unit="file") as bar:
+            for name in wanted:
+                path = folder / name
+                if path.is_file() and _is_published(path, published[name]) and (changed or record.is_current(path, name)):
+                    report.reused.append(name)
+                else:
+                    path.unlink(missing_ok=True)
+                    hf_hub_download(repository.repo_id, name, repo_type="dataset", revision=commit, local_dir=folder)
+                    if not _is_published(path, published[name]):
+                        path.unlink()
+                        raise ChecksumError(f"{source.name}: {name} arrived damaged; nothing of it was kept. Call it again.")
+                    report.fetched.append(name)
+                record.add(path, name)
+                bar.update(1)
+    return report
+
+
+def _is_published(path: Path, entry: Any) -> bool:
+    """Compares with what the repository says of a file: sha256 for large files, git's blob hash for the others."""
+    if path.stat().st_size != entry.size:
+        return False
+    if entry.lfs is not None:
+        return _sha256(path) == str(entry.lfs.sha256)
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == str(entry.blob_id)
+
+
+@contextmanager
+def _hub_errors(source: Source, repository: HubRepository) -> Iterator[None]:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        yield
+    except GatedRepoError as error:
+        raise AccessError(
+            f"{source.name}: {repository.page} is gated. Accept its terms there, then `hf auth login`, then call this again."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise AccessError(
+            f"{source.name}: {repository.page} is not there or not open to you. Look at the page, then `hf auth login`. "
+            f"{source.how_to_get()}"
+        ) from error
+    except HfHubHTTPError as error:
+        raise FetchError(f"{source.name}: {repository.page} answered with an error ({error}). Call this again later.") from error
+    except OSError as error:
+        if error.errno is not None or isinstance(error, FetchError):
+            raise
+        raise FetchError(f"{source.name}: {repository.page} could not be reached ({error}). Call this again later.") from error
+
+
+def is_offline() -> bool:
+    """Tells whether the user asked for no network (HF_HUB_OFFLINE), as `huggingface_hub` understands it."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

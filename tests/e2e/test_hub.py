@@ -1,0 +1,93 @@
+"""Fetching from a Hub, publishing to it and loading back, against the double."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..conftest import ROOT
+from ..hub_double import HubDouble
+
+WAVCAPS = ROOT / "tests/fixtures/sources/wavcaps/raw"
+REPO = "cvssp/WavCaps"
+
+
+@pytest.fixture
+def double():
+    hub = HubDouble()
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def online(double, tmp_path) -> dict[str, str]:
+    """The environment in which the double is the Hub."""
+    return {
+        "HF_ENDPOINT": double.url,
+        "HF_TOKEN": "hf_test",
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+        "UAC_HOME": str(tmp_path / "home"),
+    }
+
+
+def upstream() -> dict[str, bytes]:
+    files = {path.relative_to(WAVCAPS).as_posix(): path.read_bytes() for path in WAVCAPS.rglob("*.json")}
+    return {**files, "README.md": b"# WavCaps", "Zip_files/SoundBible/SoundBible.zip": b"not asked for"}
+
+
+def test_build_fetches_what_it_needs_and_only_that(double, online, uac, tmp_path):
+    double.create(REPO, upstream())
+    out = tmp_path / "unified-audiocaps"
+    built = uac("build", "wavcaps", "--out", out, **online)
+    assert "AudioSet_SL" in built.stdout
+    fetched = sorted(name.split("@")[0] for name in double.downloads)
+    assert fetched == sorted(name for name in upstream() if name.endswith("_final.json"))
+    again = uac("fetch", "wavcaps", **online)
+    assert "0 files fetched, 4 were there already" in again.stdout
+    assert len(double.downloads) == 4
+    offline = uac("build", "wavcaps", "--out", out, "--force", **{**online, "HF_HUB_OFFLINE": "1"})
+    assert "wavcaps built" in offline.stdout
+
+
+def test_a_download_that_is_cut_goes_on(double, online, uac, tmp_path):
+    double.create(REPO, upstream())
+    name = "json_files/SoundBible/sb_final.json"
+    double.cut_once = {name}
+    uac("fetch", "wavcaps", "--raw", tmp_path / "raw", **online)
+    assert (tmp_path / "raw" / name).read_bytes() == upstream()[name]
+    assert len([one for one in double.downloads if one.startswith(name)]) == 2
+
+
+def test_a_file_that_changed_upstream_is_fetched_again(double, online, uac, tmp_path):
+    repository = double.create(REPO, upstream())
+    uac("fetch", "wavcaps", "--raw", tmp_path / "raw", **online)
+    name = "json_files/SoundBible/sb_final.json"
+    changed = upstream()[name].replace(b"}", b"} ", 1)
+    repository.add("a correction", {**repository.commits[-1].files, name: changed})
+    assert "1 files fetched, 3 were there already" in uac("fetch", "wavcaps", "--raw", tmp_path / "raw", **online).stdout
+    assert (tmp_path / "raw" / name).read_bytes() == changed
+
+
+def test_refusals_of_the_hub_say_where_to_go(double, online, uac, tmp_path):
+    told = uac("fetch", "wavcaps", "--raw", tmp_path / "raw", code=2, **online).stderr
+    assert "https://huggingface.co/datasets/cvssp/WavCaps is not there or not open to you" in told
+    double.create(REPO, upstream(), is_gated=True)
+    told = uac("fetch", "wavcaps", "--raw", tmp_path / "raw", code=2, **online).stderr
+    assert "is gated. Accept its terms there, then `hf auth login`" in told
+    double.create(REPO, {"data/part.parquet": b"x" * 20})
+    told = uac("fetch", "wavcaps", "--raw", tmp_path / "raw", code=2, **online).stderr
+    assert "holds none of the files that we know. Found: .gitattributes, data/part.parquet" in told
+
+
+def python(code: str, environment: dict[str, str], folder: Path) -> dict:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
