@@ -27,6 +27,7 @@ class Card:
         homepage: the publisher's page.
         citation: how to cite it.
         clips: documented number of clips per split.
+        redistribution: what the terms allow to be published again: `text`, `audio`, both or nothing.
         prose: a page of text with the known defects, Markdown.
     """
 
@@ -36,6 +37,7 @@ class Card:
     homepage: str
     citation: str
     clips: dict[str, int] = field(default_factory=dict)
+    redistribution: tuple[str, ...] = ()
     prose: str = ""
 
     @classmethod
@@ -60,7 +62,10 @@ def _load(name: str) -> Card:
     if lacking:
         raise ValueError(f"cards/{name}.md: the front matter lacks {', '.join(lacking)}")
     texts = {key: str(values[key]).strip() for key in _FIELDS if key != "clips"}
-    return Card(name=name, clips=dict(values["clips"]), prose=prose.strip(), **texts)
+    redistribution = tuple(values.get("redistribution") or ())
+    if unknown := set(redistribution) - {"text", "audio"}:
+        raise ValueError(f"cards/{name}.md: redistribution holds {sorted(unknown)}; expected text and audio")
+    return Card(name=name, clips=dict(values["clips"]), redistribution=redistribution, prose=prose.strip(), **texts)
 
 
 def write_readme(data: Path) -> None:
@@ -104,7 +109,7 @@ Audio-caption datasets under one schema: every config has the same columns, so a
 ```python
 from datasets import load_dataset
 
-clips = load_dataset("unified-audiocaps", "sample", split="test")  # from the folder above this one
+clips = load_dataset("unified-audiocaps", "sample", split="test")  # from the folder above this one; on the Hub, owner first
 ```
 
 Each config has its own licences and its own known defects: read its section before you use it."""

@@ -194,12 +194,12 @@ def _from_hub(source: Source, repository: HubRepository, folder: Path, record: _
         with progress(len(wanted), f"fetching {source.name}", unit="file") as bar:
             for name in wanted:
                 path = folder / name
-                if path.is_file() and _is_published(path, published[name]) and (changed or record.is_current(path, name)):
+                if path.is_file() and is_published(path, published[name]) and (changed or record.is_current(path, name)):
                     report.reused.append(name)
                 else:
                     path.unlink(missing_ok=True)
                     hf_hub_download(repository.repo_id, name, repo_type="dataset", revision=commit, local_dir=folder)
-                    if not _is_published(path, published[name]):
+                    if not is_published(path, published[name]):
                         path.unlink()
                         raise ChecksumError(f"{source.name}: {name} arrived damaged; nothing of it was kept. Call it again.")
                     report.fetched.append(name)
@@ -208,7 +208,7 @@ def _from_hub(source: Source, repository: HubRepository, folder: Path, record: _
     return report
 
 
-def _is_published(path: Path, entry: Any) -> bool:
+def is_published(path: Path, entry: Any) -> bool:
     """Compares with what the repository says of a file: sha256 for large files, git's blob hash for the others."""
     if path.stat().st_size != entry.size:
         return False

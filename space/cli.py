@@ -294,6 +294,33 @@ def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], fi
     return resolved
 
 
+# -- publishing ------------------------------------------------------------------------------------------------------------------
+
+publish_app = typer.Typer(help="Put what is built here on the Hugging Face Hub.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(publish_app, name="publish")
+
+
+@publish_app.command("dataset")
+def publish_dataset(
+    repo: Annotated[str, typer.Option("--repo", metavar="OWNER/NAME", help="Dataset repository; created when it is not there.")],
+    private: Annotated[bool, typer.Option("--private", help="Create the repository for its owner alone.")] = False,
+    has_rights: Annotated[
+        bool, typer.Option("--i-have-rights", help="You have the rights that a card does not give to everybody.")
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Upload the built folder, so that load_dataset("OWNER/NAME", CONFIG) reads it; every file is checked afterwards.
+
+    Example: hf auth login, then uac publish dataset --repo my-lab/unified-audiocaps
+    """
+    from ..dataset_scripts.publish import publish
+
+    report = publish(data or Settings.from_environment().data, repo, private=private, has_rights=has_rights)
+    size = f"{report.size_bytes / 2**20:,.1f} MiB"
+    _say(f"published {', '.join(report.configs)}: {report.n_files} files, {size}, commit {report.commit[:12]}")
+    _say(f'  load_dataset("{report.repo_id}", "{report.configs[0]}")')
+
+
 # -- the hub ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -385,8 +412,13 @@ def docs(
 
 def command_summaries() -> list[tuple[str, str]]:
     """Returns name and first help line of every command, in the order of the overview."""
-    callbacks = [command.callback for command in app.registered_commands if command.callback is not None]
-    return [(callback.__name__, (callback.__doc__ or "").strip().split("\n")[0]) for callback in callbacks]
+    commands = [("", command) for command in app.registered_commands]
+    commands += [("publish ", command) for command in publish_app.registered_commands]
+    return [
+        (prefix + (command.name or command.callback.__name__), (command.callback.__doc__ or "").strip().split("\n")[0])
+        for prefix, command in commands
+        if command.callback is not None
+    ]
 
 
 def main() -> None:

@@ -85,9 +85,62 @@ def test_refusals_of_the_hub_say_where_to_go(double, online, uac, tmp_path):
     assert "holds none of the files that we know. Found: .gitattributes, data/part.parquet" in told
 
 
-def python(code: str, environment: dict[str, str], folder: Path) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}, check=False
-    )
+def python(code: str, environment: dict[str, str], folder: Path) -> object:
+    """Returns the JSON that a script prints last."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+LOAD = """
+import json
+from datasets import Audio, load_dataset
+name, undecoded = "my-lab/unified-audiocaps", Audio(decode=False)
+rows = load_dataset(name, "sample", split="test").cast_column("audio", undecoded)
+stream = load_dataset(name, "sample", split="train", streaming=True).cast_column("audio", undecoded)
+first = next(iter(stream))
+print(json.dumps([rows.num_rows, rows[0]["id"], len(rows[0]["audio"]["bytes"]), first["id"]]))
+"""
+
+
+def test_published_data_loads_back(double, online, uac, sample_data, tmp_path):
+    repo = ("--repo", "my-lab/unified-audiocaps", "--data", sample_data)
+    done = uac("publish", "dataset", *repo, "--private", **online)
+    assert "published sample" in done.stdout
+    repository = double.repositories["dataset", "my-lab/unified-audiocaps"]
+    assert repository.private
+    published = repository.commits[-1].files
+    assert sorted(name for name in published if name != ".gitattributes") == [
+        "README.md",
+        "data/sample/manifest.json",
+        "data/sample/stats.json",
+        "data/sample/test-00000-of-00001.parquet",
+        "data/sample/train-00000-of-00001.parquet",
+    ]
+    n_rows, row_id, n_bytes, first_of_stream = python(LOAD, online, tmp_path)
+    assert (n_rows, row_id, n_bytes > 1000) == (12, "sample/test/rain_thunder", True)
+    assert first_of_stream.startswith("sample/train/")
+    stale = {**published, "data/sample/old-00000-of-00001.parquet": b"stale shard of an earlier build"}
+    repository.add("an older build", stale)
+    uac("publish", "dataset", *repo, **online)
+    assert repository.commits[-1].files == published
+
+
+def test_what_a_card_does_not_allow_is_not_published(double, online, uac, tmp_path):
+    out = tmp_path / "unified-audiocaps"
+    uac("build", "clotho", "--raw", ROOT / "tests/fixtures/sources/clotho/raw", "--out", out)
+    repo = ("--repo", "my-lab/unified-audiocaps", "--data", out)
+    told = uac("publish", "dataset", *repo, code=2, **online).stderr
+    assert "E_LICENCE: the text of clotho may not be published again: Tampere University licence" in told
+    assert double.repositories == {}
+    uac("publish", "dataset", *repo, "--i-have-rights", **online)
+    assert ("dataset", "my-lab/unified-audiocaps") in double.repositories
+
+
+@pytest.mark.parametrize(
+    ("repo", "told"), [("unified-audiocaps", "expected OWNER/NAME"), ("my-lab/empty", "holds no built dataset")]
+)
+def test_publishing_nothing_or_nowhere_is_refused(online, uac, sample_data, tmp_path, repo, told):
+    data = sample_data if "OWNER" in told else tmp_path
+    assert told in uac("publish", "dataset", "--repo", repo, "--data", data, code=2, **online).stderr

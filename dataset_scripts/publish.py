@@ -1,0 +1,131 @@
+"""Puts the built folder on the Hub: card and shards in one commit, then every file's hash is read back.
+
+Nothing is published that a card does not allow, unless the user says that they have the rights. Large files that are on the Hub
+already are not sent again, so a call that was cut goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .card import Card, write_readme
+from .errors import AccessError, ChecksumError, FetchError, InputError, OfflineError, Problem
+from .fetch import is_offline, is_published
+from .manifest import built_configs
+
+WHAT_IS_SENT = ["README.md", "data/**"]
+
+
+@dataclass(frozen=True)
+class PublishReport:
+    """What was published.
+
+    Attributes:
+        repo_id: owner and name.
+        commit: the commit that holds the files.
+        configs: names of the configs.
+        n_files: how many files were checked.
+        size_bytes: their size.
+    """
+
+    repo_id: str
+    commit: str
+    configs: list[str]
+    n_files: int
+    size_bytes: int
+
+
+def publish(data: Path, repo_id: str, *, private: bool = False, has_rights: bool = False) -> PublishReport:
+    """Uploads a built folder to a dataset repository, which is created when it is not there.
+
+    Args:
+        data: the folder that `build` wrote.
+        repo_id: `owner/name`; `load_dataset` then takes it as its first argument.
+        private: create the repository for its owner alone.
+        has_rights: the user has the rights that the cards do not give to everybody.
+
+    Raises:
+        InputError: nothing is built, or a card does not allow it.
+        OfflineError: HF_HUB_OFFLINE is set.
+        AccessError: the Hub does not let this user write there.
+        ChecksumError: what came back is not what was sent.
+        FetchError: the network failed; call it again.
+    """
+    configs = built_configs(data)
+    if not configs:
+        raise InputError(f"{data} holds no built dataset; build one first: uac build sample --out {data}")
+    if repo_id.count("/") != 1:
+        raise InputError(f"the repository is called {repo_id!r}; expected OWNER/NAME, such as my-lab/unified-audiocaps.")
+    if not has_rights:
+        _check_rights(data, configs)
+    if is_offline():
+        raise OfflineError("publishing needs the network and HF_HUB_OFFLINE is set; unset it.")
+    write_readme(data)
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.hf_api import RepoFile
+
+    api = HfApi()
+    sent = {
+        path.relative_to(data).as_posix(): path
+        for path in (data / "README.md", *sorted((data / "data").rglob("*")))
+        if path.is_file()
+    }
+    try:
+        api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+        message = f"Publish {', '.join(configs)}"
+        info = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=data,
+            repo_type="dataset",
+            allow_patterns=WHAT_IS_SENT,
+            delete_patterns="data/**",  # shards of an earlier build that are gone here
+            commit_message=message,
+        )
+        commit = str(info.oid)
+        found = api.get_paths_info(repo_id, list(sent), repo_type="dataset", revision=commit)
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in {401, 403}:
+            raise AccessError(
+                f"the Hub does not let you write to {repo_id} (it answered {status}); `hf auth login` first."
+            ) from error
+        raise FetchError(f"publishing to {repo_id} failed ({error}); call it again, what was sent is not sent twice.") from error
+    entries = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
+    if wrong := [name for name, path in sent.items() if name not in entries or not is_published(path, entries[name])]:
+        raise ChecksumError(f"{repo_id} at {commit[:12]} does not hold what was sent: {', '.join(wrong[:10])}. Publish again.")
+    return PublishReport(repo_id, commit, configs, len(sent), sum(path.stat().st_size for path in sent.values()))
+
+
+def _check_rights(data: Path, configs: list[str]) -> None:
+    problems = []
+    for name in configs:
+        card = Card.load(name)
+        held = {"text": card.license_text} | ({"audio": card.license_audio} if _holds_audio(data, name) else {})
+        for kind, licence in held.items():
+            if kind not in card.redistribution:
+                message = f"the {kind} of {name} may not be published again: {licence}"
+                problems.append(Problem("E_LICENCE", message, column=name))
+    if problems:
+        raise InputError(
+            "some of what is built here may not be published by everybody. Build a folder without it (--out), or say "
+            "--i-have-rights if you have them.",
+            problems,
+        )
+
+
+def _holds_audio(data: Path, config: str) -> bool:
+    """Tells from the parquet statistics alone whether a config embeds sound."""
+    import pyarrow.parquet as pq
+
+    for shard in sorted((data / "data" / config).glob("*.parquet")):
+        metadata = pq.read_metadata(shard)
+        for group in range(metadata.num_row_groups):
+            for index in range(metadata.num_columns):
+                column = metadata.row_group(group).column(index)
+                if column.path_in_schema in {"audio.bytes", "audio_b.bytes"} and (
+                    column.statistics is None or column.statistics.null_count < column.num_values
+                ):
+                    return True
+    return False
