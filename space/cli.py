@@ -177,6 +177,27 @@ def fetch(
         _say(f"{one.name}: {len(report.fetched)} files fetched, {len(report.reused)} were there already: {report.folder}")
 
 
+@app.command()
+def install(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Datasets to make loadable from everywhere.")],
+    raw: Annotated[Path | None, typer.Option("--raw", help="Upstream files of a NAME that is not built yet.")] = None,
+    data: Data = None,
+) -> None:
+    """Put datasets into the Hugging Face cache: load_dataset("unified-audiocaps", NAME) then works in any folder.
+
+    Set HF_HUB_OFFLINE=1 where you call it, or `datasets` first looks for that name on the Hub.
+
+    Example: uac install sample clotho
+    """
+    from ..dataset_scripts.builder import install as install_source
+    from ..dataset_scripts.source import source
+
+    if raw is not None and len(names) > 1:
+        raise InputError(f"--raw {raw} was given for {len(names)} datasets; install them one by one.")
+    for one in [source(name) for name in names]:
+        _say(f"{one.name} is installed: {install_source(one.name, data=data, raw=raw)}")
+
+
 def _print_build(report: BuildReport) -> None:
     done = "is up to date" if report.reused else f"built in {report.seconds:.1f} s"
     _say(f"{report.config} {done}: {report.path}")

@@ -57,7 +57,8 @@ def test_module_imports_only_what_its_place_allows(path: Path) -> None:
             assert folder == "space", f"{path} imports {name}: only space/ knows it"
         if first in {"sqlalchemy", "psycopg", "sqlite3", "alembic"}:
             assert folder == "leaderboard" and rest[0] in {"store.py", "tables.py"}, f"{path} imports {name}"
-        if first in {"torch", "evaluate", "sentence_transformers", "transformers", "datasets"}:
+        # builder.py is a class of `datasets`: who imports it wants that package
+        if first in {"torch", "evaluate", "sentence_transformers", "transformers", "datasets"} and path.name != "builder.py":
             assert not is_top, f"{path} imports {name} at module level: import it where it is used"
 
 

@@ -122,3 +122,12 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()
+
+
+def python(code: str, variables: dict[str, str], folder: Path) -> object:
+    """Returns the JSON that a script prints last; the script runs in a process of its own."""
+    environment = {**os.environ, **variables}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,15 +1,10 @@
 """Fetching from a Hub, publishing to it and loading back, against the double."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from ..conftest import ROOT
 from ..hub_double import HubDouble
+from .conftest import python
 
 WAVCAPS = ROOT / "tests/fixtures/sources/wavcaps/raw"
 REPO = "cvssp/WavCaps"
@@ -83,14 +78,6 @@ def test_refusals_of_the_hub_say_where_to_go(double, online, uac, tmp_path):
     double.create(REPO, {"data/part.parquet": b"x" * 20})
     told = uac("fetch", "wavcaps", "--raw", tmp_path / "raw", code=2, **online).stderr
     assert "holds none of the files that we know. Found: .gitattributes, data/part.parquet" in told
-
-
-def python(code: str, environment: dict[str, str], folder: Path) -> object:
-    """Returns the JSON that a script prints last."""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**os.environ, **environment}, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 LOAD = """
