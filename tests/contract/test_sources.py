@@ -6,6 +6,7 @@ split stand in the order of its rows, and there is one per row.
 """
 
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -59,7 +60,8 @@ def upstream_records(path: Path) -> list[Any]:
         except UnicodeDecodeError:
             text = data.decode("iso8859-1")
         return list(csv.DictReader(io.StringIO(text, newline="")))
-    text = path.read_text(encoding="utf-8")
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    text = data.decode("utf-8")
     return json.loads(text)["data"] if path.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line]
 
 
