@@ -148,6 +148,11 @@ def acav_spans(keys: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray, pa
     )
 
 
+def videos(ids: pa.StringArray) -> pa.StringArray:
+    """Returns the ids that are YouTube video ids, null for the others."""
+    return _matching(ids, f"^{VIDEO_ID}$")
+
+
 def audioset_videos(names: pa.StringArray) -> pa.StringArray:
     """Returns the video ids of AudioSet-style names; see `audioset_video`."""
     stem = pc.replace_substring_regex(names, r"(?i)\.(wav|flac|mp3|mp4|m4a|ogg|webm)$", "")

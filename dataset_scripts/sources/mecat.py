@@ -14,21 +14,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from .. import keys, schema
+from .. import schema
 from ..arrays import (
     Integers,
-    interleaved,
     joined_lists,
     json_members,
-    json_objects,
     json_objects_or_null,
     json_texts,
-    lengths_of,
     lists,
-    ranges,
-    row_order,
     singletons,
     stretches,
     struct,
@@ -41,8 +35,9 @@ from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
 from ..upstream.jsonlines import KEY, keyed_lines
 from ..upstream.jsonrecords import Shape
+from ._six_styles import PRESENCE_STYLES, acav_columns, caption_lists, extra_objects, texts_by_style
 
-STYLES = ("short", "long", "speech", "music", "sound", "environment")
+STYLES = ("short", "long", *PRESENCE_STYLES)
 DOMAINS = ("000", "00A", "0M0", "0MA", "S00", "S0A", "SM0", "SMA")
 _CAPTIONS = Shape(texts=("domain",), lists=STYLES, needed=("domain",))
 _QUESTIONS = Shape(texts=("category", "difficulty", "question", "answer", "domain"), needed=("question", "answer", "domain"))
@@ -117,29 +112,19 @@ class Mecat(Source):
         domain = captions["domain"].combine_chunks()
         if domain.null_count:
             domain = questions["domain"].take(pa.array(np.cumsum(per_clip) - per_clip)).combine_chunks()
-        video, start_s, end_s = keys.acav_spans(clips)
         return self.batch(
             part,
             n,
             id=pc.binary_join_element_wise(text(f"{self.name}/{part.split}/", n), clips, ""),
             source_key=clips,
-            captions=_captions([captions[style].combine_chunks() for style in STYLES]),
-            audio_ref=struct(
-                schema.AUDIO_REF,
-                n,
-                kind="youtube",
-                key=video,
-                start_s=start_s,
-                end_s=end_s,
-                file_name=pc.binary_join_element_wise(clips, ".flac", ""),
-            ),
+            captions=caption_lists(captions, STYLES),
             sampling_rate_hz=16_000,
             n_channels=1,
             domain=domain,
             qa=lists(_qa(questions), per_clip),
-            clip_keys=interleaved([pc.binary_join_element_wise("yt:", video, ""), keys.segment_keys(video, start_s)]),
+            **acav_columns(clips),
             provenance=self._provenance(part, captions, questions, per_clip, domain),
-            extra_json=_extra(captions),
+            extra_json=extra_objects(captions, STYLES),
         )
 
     def _provenance(
@@ -170,9 +155,7 @@ class Mecat(Source):
         origins = list(row["provenance"])
         if len(origins) > len(row["qa"]):
             origin = origins.pop(0)
-            texts: dict[str, list[str]] = {}
-            for caption in row["captions"]:
-                texts.setdefault(caption["style"], []).append(caption["text"])
+            texts = texts_by_style(row["captions"])
             yield (
                 origin["file"],
                 origin["row"],
@@ -234,42 +217,3 @@ def _qa(questions: pa.Table) -> pa.StructArray:
     return struct(
         schema.QUESTION, questions.num_rows, qa_id=questions[KEY].combine_chunks(), **columns, origin="llm", is_absent=False
     )
-
-
-def _captions(texts: list[pa.ListArray]) -> pa.ListArray:
-    """Returns all captions of every clip, style after style; those of a style are absent if its first one says "None"."""
-    flat = [column.flatten() for column in texts]
-    order, lengths = row_order([lengths_of(column) for column in texts])
-    is_absent = [_absent(one, count) for one, count in zip(flat, lengths, strict=True)]
-    sizes = [len(one) for one in flat]
-    captions = struct(
-        schema.CAPTION,
-        len(order),
-        text=pa.concat_arrays(flat).take(pa.array(order)),
-        style=pa.array(STYLES).take(pa.array(np.repeat(np.arange(len(STYLES)), sizes)[order])),
-        index=pa.array(ranges(lengths.ravel())[order]),
-        origin="llm",
-        language="en",
-        is_absent=pa.array(np.concatenate(is_absent)[order]),
-    )
-    return lists(captions, lengths.sum(axis=0))
-
-
-def _absent(texts: pa.StringArray, lengths: Integers) -> NDArray[np.bool_]:
-    """Returns bool per text: whether the first text of its row is "None"."""
-    says_none = pc.equal(texts, "None").to_numpy(zero_copy_only=False)
-    begins = np.cumsum(lengths) - lengths
-    has_any = lengths > 0
-    of_row = np.zeros(len(lengths), bool)
-    of_row[has_any] = says_none[begins[has_any]]
-    return np.repeat(of_row, lengths)
-
-
-def _extra(captions: pa.Table) -> pa.StringArray:
-    """Returns unknown fields, and styles whose list is empty: no caption would tell them from styles that are not there."""
-    nothing = pa.scalar(None, pa.string())
-    empty = {
-        style: pc.if_else(pc.equal(pc.fill_null(pc.list_value_length(captions[style].combine_chunks()), 1), 0), "[]", nothing)
-        for style in STYLES
-    }
-    return json_objects(json_members(empty, pc.fill_null(captions[csvfile.EXTRA].combine_chunks(), "")))

@@ -37,6 +37,7 @@ class UpstreamFile:
         prefer: folder names that decide between several files of this name (the publisher's own layout).
         aliases: other unambiguous names that the same file goes by.
         is_needed: the part cannot be built without it.
+        is_lookup: it holds no records of its own: what it says about the rows of other files is joined to them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class UpstreamFile:
     prefer: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     is_needed: bool = True
+    is_lookup: bool = False
 
     @property
     def shown(self) -> str:

@@ -6,6 +6,7 @@ split stand in the order of its rows, and there is one per row.
 """
 
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -58,8 +59,15 @@ def upstream_records(path: Path) -> list[Any]:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
             text = data.decode("iso8859-1")
+        if text.startswith("# "):  # AudioSet: the last comment names the columns
+            comments, records = [], []
+            for line in text.splitlines():
+                (comments if line.startswith("#") else records).append(line)
+            names = comments[-1].removeprefix("# ").split(", ")
+            return list(csv.DictReader(records, names, skipinitialspace=True))
         return list(csv.DictReader(io.StringIO(text, newline="")))
-    text = path.read_text(encoding="utf-8")
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    text = data.decode("utf-8")
     return json.loads(text)["data"] if path.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line]
 
 
@@ -103,7 +111,9 @@ def test_upstream_records_are_rebuilt_exactly(name: str, built: Path) -> None:
     if raw is None:
         assert rebuilt
         return
-    upstream = {path.relative_to(raw).as_posix(): upstream_records(path) for path in sorted(raw.rglob("*")) if path.is_file()}
+    lookups = [file for file in one.files if file.is_lookup]
+    records_files = [p for p in sorted(raw.rglob("*")) if p.is_file() and not any(file.is_named(p.name) for file in lookups)]
+    upstream = {path.relative_to(raw).as_posix(): upstream_records(path) for path in records_files}
     assert rebuilt == upstream
     # 10 == 10.0 in Python: the written form tells them apart.
     assert {file: [json.dumps(r, sort_keys=True) for r in records] for file, records in rebuilt.items()} == {

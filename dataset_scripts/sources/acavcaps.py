@@ -1,0 +1,72 @@
+"""ACAVCaps: 4.7 million ten-second clips with captions in six styles, three each, in seven domains.
+
+Source: the ACAVCaps repository of Xiaomi Research; one file of `{"<key>": {...}}` lines per domain, the record of MECAT without
+its field `domain`: here the file name says it. Row id `acavcaps/<domain>/<clip key>`; the key is kept as it is written. The
+questions and confidence scores that the paper speaks of are not in the release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .. import schema
+from ..arrays import singletons, struct, text
+from ..pipeline import recut
+from ..source import Record, Source, merged
+from ..upstream import csvfile
+from ..upstream.files import Part, UpstreamFile
+from ..upstream.jsonlines import KEY, keyed_lines
+from ..upstream.jsonrecords import Shape
+from ._six_styles import PRESENCE_STYLES, acav_columns, caption_lists, extra_objects, texts_by_style
+
+STYLES = ("long", "short", *PRESENCE_STYLES)
+DOMAINS = ("00A", "0M0", "0MA", "S00", "S0A", "SM0", "SMA")
+_CAPTIONS = Shape(lists=STYLES)
+
+
+class AcavCaps(Source):
+    """All seven domains; everything is training data."""
+
+    name = "acavcaps"
+    dataset = "acavcaps"
+    title = "ACAVCaps"
+    release = "1.0"
+    splits = ("train",)
+    files = tuple(UpstreamFile(f"{domain}.jsonl", "train", subset=domain) for domain in DOMAINS)
+    repo = "github.com/xiaomi-research/acavcaps"
+    primary_style = "long"
+    where_to_get = "They are in the folder `src` of https://github.com/xiaomi-research/acavcaps, in Git LFS, as .jsonl.gz."
+
+    def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
+        """Yields the clips of a domain in the order of its file."""
+        for captions in recut(keyed_lines(part.files["captions"], _CAPTIONS), self.row_group_rows):
+            n = captions.num_rows
+            clips = captions[KEY].combine_chunks()
+            yield self.batch(
+                part,
+                n,
+                id=pc.binary_join_element_wise(text(f"{self.name}/{part.subset}/", n), clips, ""),
+                source_key=clips,
+                captions=caption_lists(captions, STYLES),
+                domain=part.subset,
+                provenance=singletons(
+                    struct(
+                        schema.PROVENANCE,
+                        n,
+                        repo=self.repo,
+                        revision=self.release,
+                        file=part.files["captions"].name,
+                        row=captions[csvfile.ROW].combine_chunks(),
+                    )
+                ),
+                extra_json=extra_objects(captions, STYLES),
+                **acav_columns(clips),
+            )
+
+    def records(self, row: Record) -> Iterable[tuple[str, int, Record]]:
+        """Yields the one record of a clip."""
+        (origin,) = row["provenance"]
+        yield origin["file"], origin["row"], {row["source_key"]: merged(texts_by_style(row["captions"]), row["extra_json"])}

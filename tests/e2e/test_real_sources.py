@@ -1,0 +1,30 @@
+"""Examples that the publishers print, and real files where there are some, through the sources that read their format."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.source import source
+
+
+def rows(out: Path, name: str, split: str) -> list[dict[str, Any]]:
+    return read_split(out, name, split).to_pylist()
+
+
+@pytest.mark.real
+def test_the_acavcaps_example(real_dir: Path, tmp_path: Path) -> None:
+    example = real_dir / "acavcaps/00A.QUOTED_readme_example.jsonl"
+    (tmp_path / "src").mkdir()
+    shutil.copyfile(example, tmp_path / "src/00A.jsonl")
+    build("acavcaps", raw=tmp_path, out=tmp_path / "out")
+    (row,) = rows(tmp_path / "out", "acavcaps", "train")
+    assert row["id"] == "acavcaps/00A/wo8sFEF7sWM_166_48_176_48"
+    assert (row["audio_ref"]["start_s"], row["audio_ref"]["end_s"]) == (166.48, 176.48)
+    absent = [caption["style"] for caption in row["captions"] if caption["is_absent"]]
+    assert absent == ["speech"] * 3 + ["music"] * 3
+    record = json.loads(example.read_text(encoding="utf-8"))
+    assert source("acavcaps").rebuild(read_split(tmp_path / "out", "acavcaps", "train")) == {"src/00A.jsonl": [record]}
+    assert row["caption"] == record["wo8sFEF7sWM_166_48_176_48"]["long"][0]
