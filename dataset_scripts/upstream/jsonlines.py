@@ -12,6 +12,7 @@ import pyarrow as pa
 from ..arrays import stretches
 from .files import RawFile
 from .jsonrecords import Lines, Shape, from_records, is_utf8, loads, numbered, parsed
+from .uniform import keyed_columns
 
 KEY = "__key__"  # the key that a record stands under
 _OPENING = re.compile(rb'\{"([^"\\]*)("\s*:\s*\{)')
@@ -46,7 +47,11 @@ def keyed_lines(file: RawFile, shape: Shape) -> Iterator[pa.Table]:
 
 def _keyed(data: bytes, shape: Shape) -> pa.Table | None:
     """Returns the records of keyed lines, None where any line is not exactly as documented."""
-    found = _unkeyed(data) if is_utf8(data) else None
+    if not is_utf8(data):
+        return None
+    if not shape.numbers and (columns := keyed_columns(data, KEY, shape.texts, shape.lists)) is not None:
+        return pa.table(columns)
+    found = _unkeyed(data)
     if found is None:
         return None
     keys, lines = found

@@ -1,16 +1,18 @@
 """Rows per second of `uac build` beside duckdb's plain JSON-to-parquet of the same file, both on two threads.
 
-    python benchmarks/build_rows.py [--rows 200000] [--formats wavcaps,mecat] [--scratch DIR]
+    python benchmarks/build_throughput.py [--rows 200000] [--formats wavcaps,mecat,acavcaps] [--scratch DIR]
 
-For each format a file of our own wording is written in the publisher's layout: WavCaps' FreeSound object with a list, and
-MECAT's keyed lines (with the questions of every clip in a second file). Ours is the whole build: digest of the input, parsing,
-the one schema, checks, statistics, zstd parquet, card. duckdb only copies the parsed JSON into zstd parquet. Each run is a
-process of its own; the best of `--repeat` runs counts. The last column is the peak of resident memory of our process.
+For each format a file of our own wording is written in the publisher's layout: WavCaps' FreeSound object with a list, MECAT's
+keyed lines (with the questions of every clip in a second file), and ACAVCaps' keyed lines (gzip, 18 texts each). Ours is the
+whole build: digest of the input, parsing, the one schema, checks, statistics, zstd parquet, card. duckdb only copies the parsed
+JSON into zstd parquet. Each run is a process of its own; the best of `--repeat` runs counts. The last column is the peak of
+resident memory of our process.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib
 import json
 import resource
@@ -27,7 +29,8 @@ WORDS = (
     "knocks hums rattles passes rings falls barks sings fades grows slowly loudly softly twice again outside inside water metal"
 ).split()
 STYLES = ("short", "long", "speech", "music", "sound", "environment")
-MECAT_TEXTS = f'STRUCT({", ".join(f"{style} VARCHAR[]" for style in STYLES)}, "domain" VARCHAR)'
+TEXTS = ", ".join(f"{style} VARCHAR[]" for style in STYLES)
+MECAT_TEXTS = f'STRUCT({TEXTS}, "domain" VARCHAR)'
 QA_TEXTS = 'STRUCT(category VARCHAR, difficulty VARCHAR, question VARCHAR, answer VARCHAR, "domain" VARCHAR)'
 
 
@@ -89,6 +92,27 @@ def write_mecat(folder: Path, n: int) -> list[Path]:
     return [caption, qa]
 
 
+def write_acavcaps(folder: Path, n: int) -> list[Path]:
+    """Writes a domain: keyed lines with 18 texts per clip, every seventh without speech."""
+    rng = np.random.default_rng(3)
+    pool = [json.dumps(text) for text in sentences(rng, 20_000, 12)]
+    drawn = rng.integers(0, len(pool), (n, 18))
+    absent = json.dumps(["None", "No speech is heard.", "Nobody speaks."])
+    path = folder / "SMA.jsonl.gz"
+    with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as stream:
+        for i in range(n):
+            texts = [f"[{', '.join(pool[k] for k in drawn[i, 3 * j : 3 * j + 3])}]" for j in range(6)]
+            if i % 7 == 0:
+                texts[2] = absent
+            fields = ", ".join(f'"{style}": {text}' for style, text in zip(STYLES, texts, strict=True))
+            key = f"{i:011d}_{i % 300}_{i % 97}_{i % 300 + 10}_{i % 97}"
+            stream.write(f'{{"{key}": {{{fields}}}}}\n')
+    return [path]
+
+
+WRITERS = {"wavcaps": write_wavcaps, "mecat": write_mecat, "acavcaps": write_acavcaps}
+
+
 def run_ours(name: str, folder: Path) -> int:
     """Builds the folder and returns the number of rows."""
     import pyarrow as pa
@@ -111,8 +135,14 @@ def run_duckdb(name: str, folder: Path) -> int:
         select = f"SELECT unnest(data, recursive := true) FROM read_json('{file}', maximum_object_size = {size})"
         connection.execute(f"COPY ({select}) TO '{folder / 'duck.parquet'}' {target}")
     else:
-        for part, kind in (("caption", MECAT_TEXTS), ("qa", QA_TEXTS)):
-            file = folder / part / "test/SMA.jsonl"
+        files = {
+            "mecat": {
+                "caption": (folder / "caption/test/SMA.jsonl", MECAT_TEXTS),
+                "qa": (folder / "qa/test/SMA.jsonl", QA_TEXTS),
+            },
+            "acavcaps": {"caption": (folder / "SMA.jsonl.gz", f"STRUCT({TEXTS})")},
+        }[name]
+        for part, (file, kind) in files.items():
             options = f"format = 'newline_delimited', records = false, columns = {{r: 'MAP(VARCHAR, {kind})'}}"
             select = f"SELECT * FROM read_json('{file}', {options})"
             connection.execute(f"COPY ({select}) TO '{folder / f'duck_{part}.parquet'}' {target}")
@@ -142,7 +172,7 @@ def main() -> None:
     """Writes the files, runs both sides in turn and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--formats", default="wavcaps,mecat")
+    parser.add_argument("--formats", default="wavcaps,mecat,acavcaps")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--scratch", type=Path, default=None)
     parser.add_argument("--child", nargs=3, metavar=("SIDE", "FORMAT", "FOLDER"), help=argparse.SUPPRESS)
@@ -155,7 +185,7 @@ def main() -> None:
     for name in arguments.formats.split(","):
         with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
             folder = Path(scratch)
-            files = (write_wavcaps if name == "wavcaps" else write_mecat)(folder, arguments.rows)
+            files = WRITERS[name](folder, arguments.rows)
             size = sum(file.stat().st_size for file in files) / 1e6
             ours = measure("ours", name, folder, arguments.repeat)
             duck = measure("duckdb", name, folder, arguments.repeat)
