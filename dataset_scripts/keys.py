@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 VIDEO_ID = r"[A-Za-z0-9_-]{11}"
 SEGMENT_S = 10.0  # AudioSet, AudioCaps, ACAV100M and VGGSound cut segments of ten seconds
+_SECONDS = r"[0-9]+(?:\.[0-9]+)?"
 _SOUND_SUFFIX = re.compile(r"\.(wav|flac|mp3|mp4|m4a|ogg|webm)$", re.IGNORECASE)
 
 
@@ -151,6 +152,30 @@ def acav_spans(keys: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray, pa
 def videos(ids: pa.StringArray) -> pa.StringArray:
     """Returns the ids that are YouTube video ids, null for the others."""
     return _matching(ids, f"^{VIDEO_ID}$")
+
+
+def second_spans(ids: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
+    """Returns videos, starts and ends (seconds) of VGGSound ids: `<video>_<start in six digits>`, ten seconds long."""
+    video, start_s, _ = _spans(ids, "(?P<start>[0-9]{6})(?P<other>)")
+    return video, start_s, pc.add(start_s, SEGMENT_S)
+
+
+def duration_spans(ids: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
+    """Returns videos, starts and ends (seconds) of AudioSetCaps' YouTube-8M ids: `<video>_<start>_<duration>`."""
+    video, start_s, duration_s = _spans(ids, f"(?P<start>{_SECONDS})_(?P<other>{_SECONDS})")
+    return video, start_s, pc.add(start_s, duration_s)
+
+
+def range_spans(ids: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
+    """Returns videos, starts and ends (seconds) of ids such as `<video>_30_40`: start and end."""
+    return _spans(ids, f"(?P<start>{_SECONDS})_(?P<other>{_SECONDS})")
+
+
+def _spans(ids: pa.StringArray, times: str) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:
+    parts = pc.extract_regex(ids, f"^(?P<video>{VIDEO_ID})_{times}$")
+    other = _part(parts, "other")
+    other = pc.if_else(pc.equal(other, ""), pa.scalar(None, pa.string()), other)
+    return _part(parts, "video"), pc.cast(_part(parts, "start"), pa.float64()), pc.cast(other, pa.float64())
 
 
 def audioset_videos(names: pa.StringArray) -> pa.StringArray:

@@ -1,5 +1,6 @@
 """Examples that the publishers print, and real files where there are some, through the sources that read their format."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -28,3 +29,20 @@ def test_the_acavcaps_example(real_dir: Path, tmp_path: Path) -> None:
     record = json.loads(example.read_text(encoding="utf-8"))
     assert source("acavcaps").rebuild(read_split(tmp_path / "out", "acavcaps", "train")) == {"src/00A.jsonl": [record]}
     assert row["caption"] == record["wo8sFEF7sWM_166_48_176_48"]["long"][0]
+
+
+@pytest.mark.real
+def test_the_audiosetcaps_examples(real_dir: Path, tmp_path: Path) -> None:
+    examples = json.loads((real_dir / "audiosetcaps/QUOTED_readme_examples.json").read_text(encoding="utf-8"))
+    with (tmp_path / "YouTube-8M_AudioSetCaps_caption.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["id", "caption"], *([one["id"], one["caption"]] for one in examples)])
+    with (tmp_path / "YouTube-8M_Qwen-Audio_Q&A.csv").open("w", newline="", encoding="utf-8") as file:
+        header = ["id", "answer_1", "answer_2", "answer_3"]
+        csv.writer(file).writerows([header, *([one["id"], *(answer for _, answer in one["qa"])] for one in reversed(examples))])
+    build("audiosetcaps", raw=tmp_path, out=tmp_path / "out")
+    found = rows(tmp_path / "out", "audiosetcaps", "train")
+    assert [(row["source_key"], row["caption"]) for row in found] == [(one["id"], one["caption"]) for one in examples]
+    # The questions that the source states are those that the publisher prints.
+    assert [[[qa["question"], qa["answer"]] for qa in row["qa"]] for row in found] == [one["qa"] for one in examples]
+    assert [[qa["is_absent"] for qa in row["qa"]] for row in found] == [[False, True, False], [False, False, True]]
+    assert [(row["audio_ref"]["start_s"], row["audio_ref"]["end_s"]) for row in found] == [(4, 14), (0, 10)]

@@ -1,5 +1,7 @@
 """Clip keys and id grammars, one value and whole arrays alike."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -88,3 +90,23 @@ def test_arrays_of_starts_are_written_as_python_writes_them(starts: list[float |
     videos = pa.array(["_7Xe9vD3Hpg"] * len(starts), pa.string())
     written = keys.segment_keys(videos, pa.array(starts, pa.float64())).to_pylist()
     assert written == [None if start is None else keys.segment_key("_7Xe9vD3Hpg", start) for start in starts]
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "span"),
+    [
+        (keys.second_spans, "OxPnZzn1_L8_000883", ("OxPnZzn1_L8", 883.0, 893.0)),
+        (keys.second_spans, "OxPnZzn1_L8_883", (None, None, None)),
+        (keys.duration_spans, "_7Xe9vD3Hpg_4_10", ("_7Xe9vD3Hpg", 4.0, 14.0)),
+        (keys.duration_spans, "_7Xe9vD3Hpg_4.5_10", ("_7Xe9vD3Hpg", 4.5, 14.5)),
+        (keys.range_spans, "---2_BBVHAA_30_40", ("---2_BBVHAA", 30.0, 40.0)),
+        (keys.range_spans, "---2_BBVHAA", (None, None, None)),
+        (keys.range_spans, "2_BBVHAA_30_40", (None, None, None)),
+    ],
+)
+def test_spans_of_videos(read: Any, name: str, span: tuple[Any, ...]) -> None:
+    assert tuple(column[0].as_py() for column in read(pa.array([name]))) == span
+
+
+def test_only_video_ids_are_videos() -> None:
+    assert keys.videos(pa.array(["Y2_BBVHAA-_", "Y2_BBVHAA-_2", ""])).to_pylist() == ["Y2_BBVHAA-_", None, None]
