@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -87,6 +88,7 @@ def render(data: Path) -> str:
             continue
         files = [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in manifest["splits"]]
         configs.append({"config_name": name, "data_files": files, **({"default": True} if name == DEFAULT_CONFIG else {})})
+        configs += _subset_configs(name, manifest)
         sections.append(_section(name, manifest, json.loads((data / "data" / name / "stats.json").read_text(encoding="utf-8"))))
     front = {
         "pretty_name": "unified-audiocaps",
@@ -100,6 +102,33 @@ def render(data: Path) -> str:
     }
     head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{head}---\n\n{_INTRODUCTION}\n" + "\n".join(sections)
+
+
+def subset_config(name: str, subset: str) -> str:
+    """Returns the config name of a subset: `wavcaps_freesound`.
+
+    >>> subset_config("wavcaps", "BBC_Sound_Effects")
+    'wavcaps_bbc_sound_effects'
+    """
+    return f"{name}_{re.sub(r'[^a-z0-9]+', '_', subset.lower())}"
+
+
+def _subset_configs(name: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns one config per subset, over the same shards, where a corpus has more than one."""
+    shards: dict[str, dict[str, list[str]]] = {}
+    for split, found in manifest["splits"].items():
+        for shard in found["shards"]:
+            if shard["subset"]:
+                shards.setdefault(shard["subset"], {}).setdefault(split, []).append(f"data/{name}/{shard['file']}")
+    if len(shards) < 2:
+        return []
+    return [
+        {
+            "config_name": subset_config(name, subset),
+            "data_files": [{"split": split, "path": paths} for split, paths in by_split.items()],
+        }
+        for subset, by_split in shards.items()
+    ]
 
 
 _INTRODUCTION = """# unified-audiocaps

@@ -187,3 +187,16 @@ def test_the_freesound_pointer_under_its_real_name_is_refused(real_dir: Path, tm
 def test_the_other_release_is_noticed(real_dir: Path, tmp_path: Path) -> None:
     swapped = build("audiocaps_v2", raw=real_dir / "audiocaps/v1", out=tmp_path / "out", splits=["test"])
     assert "mixed case, as in release v1" in swapped.warnings[0]
+
+
+def test_a_subset_is_a_config_of_its_own(project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import load_dataset
+
+    build("wavcaps", raw=project_root / "tests/fixtures/sources/wavcaps/raw", out=tmp_path / "unified-audiocaps")
+    monkeypatch.chdir(tmp_path)
+    whole = load_dataset("unified-audiocaps", "wavcaps", split="train")
+    part = load_dataset("unified-audiocaps", "wavcaps_freesound", split="train")
+    assert set(part["subset"]) == {"FreeSound"}
+    assert part["id"] == [row for row, subset in zip(whole["id"], whole["subset"], strict=True) if subset == "FreeSound"]
+    stream = load_dataset("unified-audiocaps", "wavcaps_bbc_sound_effects", split="train", streaming=True)
+    assert {row["subset"] for row in stream.remove_columns(["audio", "audio_b"])} == {"BBC_Sound_Effects"}
