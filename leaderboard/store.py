@@ -135,7 +135,7 @@ class ResultStore:
             n_items: clips that it covers.
 
         Returns:
-            The submission, and whether it is new; the same bytes again return the first one, in whatever state it is.
+            The submission, and whether it is new; the same bytes again return the first one, queued again if it had failed.
 
         Raises:
             InputError: the system's name is empty or too long.
@@ -158,6 +158,7 @@ class ResultStore:
             )
             existing = connection.scalar(sa.select(tables.submission.c.id).where(same))
             if existing is not None:
+                self._try_again(connection, existing)
                 return self._get(connection, existing), False
             submission_id = new_id()
             connection.execute(
@@ -373,6 +374,17 @@ class ResultStore:
         detail = {"attempt": job.attempt, **({"error": error} if error else {})}
         self._set_state(connection, job.submission_id, state, detail, error)
         return True
+
+    def _try_again(self, connection: Connection, submission_id: str) -> None:
+        """Queues a failed submission once more: what made it fail was no fault of its file, which is valid."""
+        job = tables.job
+        again = connection.execute(
+            job.update()
+            .where(job.c.submission_id == submission_id, job.c.state == "failed")
+            .values(state="queued", owner=None, errors=0, expirations=0, not_before=0.0, progress_done=0)
+        )
+        if again.rowcount == 1:
+            self._set_state(connection, submission_id, "queued", {"reason": "sent again"})
 
     def _set_state(
         self, connection: Connection, submission_id: str, state: str, detail: Mapping[str, Any], error: str | None = None

@@ -80,11 +80,18 @@ class Worker:
         with self._heartbeat(job):
             try:
                 results = self._results(job)
-            except Exception as error:  # noqa: BLE001,RUF100 # whatever went wrong is written to the submission, never swallowed
+            except UnifiedAudioCapsError as error:
+                text = str(error)
+                logger.error("submission %s could not be scored: %s", job.submission_id, text)
+            except Exception as error:  # whatever went wrong is written to the submission, never swallowed
+                text = f"{type(error).__name__}: {error}"
                 logger.exception("submission %s could not be scored", job.submission_id)
-                text = str(error) if isinstance(error, UnifiedAudioCapsError) else f"{type(error).__name__}: {error}"
-                self.hub.store.fail(job, text, self.settings.max_attempts)
-                return False
+            else:
+                return self._publish(job, results)
+            self.hub.store.fail(job, text, self.settings.max_attempts)
+            return False
+
+    def _publish(self, job: Job, results: list[ResultRow]) -> bool:
         if not self.hub.store.finish(job, results):
             logger.warning("submission %s was given to another worker; this result is dropped", job.submission_id)
             return False

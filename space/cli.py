@@ -63,8 +63,6 @@ def _write(path: Path, content: bytes) -> None:
     """Writes a file that the user asked for, whole or not at all."""
     from ..dataset_scripts import atomic
 
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
     with atomic.storage_errors(path.parent, f"{path.name} was not written."):
         atomic.write_bytes(path, content)
 
@@ -261,6 +259,9 @@ def score(
         raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
     if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
         raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
+    for file in (json_file, per_item):  # told before the work, not after it
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"cannot write {file}: the folder {file.parent} does not exist. Create it first.")
     names = [name.strip() for name in metric_names.split(",") if name.strip()]
     if not names:
         raise InputError("--metrics is empty; expected names such as cider_d,date (`uac metrics` lists them).")

@@ -130,6 +130,10 @@ def test_empty_captions_score_zero_with_a_counted_warning(uac, files, tmp_path):
         (("score", "nowhere.jsonl", "--references", "r.jsonl", "--metrics", "rouge_l"), "nowhere.jsonl"),
         (("score", "p.jsonl", "--metrics", "rouge_l"), "either --references FILE or --benchmark ID"),
         (("score", "p.jsonl", "--references", "r.jsonl"), "--metrics"),
+        (
+            ("score", "p.jsonl", "--references", "r.jsonl", "--metrics", "rouge_l", "--json", "no/s.json"),
+            "the folder no does not exist",
+        ),
         (("build", "audiocap"), "Did you mean audiocaps"),
         (("build", "clotho", "--raw", EXAMPLES), "clotho_captions_evaluation.csv"),
         (("submit", "p.jsonl", "--benchmark", "sampel", "--system", "A"), "Did you mean sample"),

@@ -125,6 +125,24 @@ def test_errors_are_retried_with_a_growing_pause_then_failed(store, benchmark_de
     assert store.claim("w", LEASE_S) is None
 
 
+def test_a_failed_submission_sent_again_is_queued_again(store, benchmark_def, clock):
+    submission, _ = store.add(benchmark_def, "A", b"1", ".csv", 3)
+    assert store.fail(store.claim("w", LEASE_S), "encoder is missing", max_attempts=1)
+    again, is_new = store.add(benchmark_def, "A", b"1", ".csv", 3)
+    assert (again.id, is_new, again.state, again.error) == (submission.id, False, "queued", None)
+    job = store.claim("w", LEASE_S)
+    assert store.finish(job, [result_row()])
+    assert store.add(benchmark_def, "A", b"1", ".csv", 3)[0].state == "published"
+    assert [event["kind"] for event in store.events(submission.id)] == [
+        "queued",
+        "scoring",
+        "failed",
+        "queued",
+        "scoring",
+        "published",
+    ]
+
+
 def test_dead_workers_do_not_count_as_errors_but_end_after_ten(store, benchmark_def, clock):
     submission, _ = store.add(benchmark_def, "A", b"1", ".csv", 3)
     for _ in range(10):
