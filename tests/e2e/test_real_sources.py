@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,30 @@ def test_the_audiosetcaps_examples(real_dir: Path, tmp_path: Path) -> None:
     assert [[[qa["question"], qa["answer"]] for qa in row["qa"]] for row in found] == [one["qa"] for one in examples]
     assert [[qa["is_absent"] for qa in row["qa"]] for row in found] == [[False, True, False], [False, False, True]]
     assert [(row["audio_ref"]["start_s"], row["audio_ref"]["end_s"]) for row in found] == [(4, 14), (0, 10)]
+
+
+@pytest.mark.real
+def test_the_fusionaudio_test_sets(real_dir: Path, tmp_path: Path) -> None:
+    raw = real_dir / "fusionaudio"
+    report = build("fusionaudio", raw=raw, out=tmp_path / "out")
+    assert set(report.skipped) == {"train"}
+    assert {"data/example/train_data_example.json", "data/eval/vocabulary/ESC50.csv"} <= set(report.unknown_files)
+    table = read_split(tmp_path / "out", "fusionaudio", "test")
+    upstream = {
+        f"data/eval/{path.name}": json.loads(path.read_text(encoding="utf-8")) for path in (raw / "data/eval").glob("*.json")
+    }
+    assert source("fusionaudio").rebuild(table) == upstream
+    found = table.to_pylist()
+    per_set = Counter(row["subset"] for row in found)
+    assert (per_set["ESC50"], per_set["FSDnoisy18K"], per_set["AudioCaps-QA"], per_set["WavCaps-QA"]) == (2000, 947, 313, 304)
+    assert per_set["Clotho-AQA"] == 12  # of 200 records
+    assert all(row["clip_keys"] for row in found if row["subset"] in {"ESC50", "FSD50K", "FSDnoisy18K", "UrbanSound8K"})
+    assert not any(row["clip_keys"] for row in found if row["subset"] in {"TAU-Urban-Mobile", "AudioCaps-QA"})
+    assert not any(row["captions"] for row in found)
+
+
+@pytest.mark.real
+def test_the_fusionaudio_training_example(real_dir: Path, tmp_path: Path) -> None:
+    shutil.copyfile(real_dir / "fusionaudio/data/example/train_data_example.json", tmp_path / "any name.json")
+    report = build("fusionaudio", raw=tmp_path, out=tmp_path / "out")
+    assert (report.rows, report.statistics["total"]["qa"], report.dropped) == ({"train": 1}, 2, {})  # one row, given twice
