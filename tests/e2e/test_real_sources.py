@@ -74,3 +74,31 @@ def test_the_fusionaudio_training_example(real_dir: Path, tmp_path: Path) -> Non
     shutil.copyfile(real_dir / "fusionaudio/data/example/train_data_example.json", tmp_path / "any name.json")
     report = build("fusionaudio", raw=tmp_path, out=tmp_path / "out")
     assert (report.rows, report.statistics["total"]["qa"], report.dropped) == ({"train": 1}, 2, {})  # one row, given twice
+
+
+@pytest.mark.real
+def test_the_wavcaps_blacklists(real_dir: Path, tmp_path: Path) -> None:
+    folder = real_dir / "wavcaps/json_files/blacklist"
+    lists = {path.stem.removeprefix("blacklist_"): json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    assert set(lists) == {"exclude_all_ac", "exclude_test_ac", "exclude_ub8k_esc50_vggsound"}
+    for path in folder.glob("*.json"):
+        shutil.copyfile(path, tmp_path / path.name)
+    # No copy of the caption files is at hand: clips are made of every id that a list names, and of the publisher's examples.
+    examples = {
+        one["source"]: one["data"] for one in json.loads((real_dir / "wavcaps/QUOTED_records_as_fsd_bbc.json").read_text())
+    }
+    for name, subset, which in (("as_final", "AudioSet_SL", "AudioSet"), ("fsd_final", "FreeSound", "FreeSound")):
+        ids = sorted({one for found in lists.values() for one in found[which]} - {"Not found"})
+        made = [{**examples[subset][0], "id": one} for one in ids if one != examples[subset][0]["id"]]
+        whole = {"num_captions_per_audio": 1, "data": [*examples[subset], *made]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(whole), encoding="utf-8")
+    report = build("wavcaps", raw=tmp_path, out=tmp_path / "out")
+    assert report.warnings == [  # "Not found"
+        "blacklist_exclude_all_ac.json: 1 of 5905 entries name no clip of FreeSound",
+        "blacklist_exclude_test_ac.json: 1 of 2078 entries name no clip of FreeSound",
+    ]
+    found: dict[str, Counter[str]] = {}
+    for row in read_split(tmp_path / "out", "wavcaps", "train", columns=["subset", "tags"]).to_pylist():
+        found.setdefault(row["subset"], Counter()).update(tag["label"] for tag in row["tags"] if tag["scheme"] == "blacklist")
+    assert found["AudioSet_SL"] == {"exclude_all_ac": 50_725, "exclude_test_ac": 1_451, "exclude_ub8k_esc50_vggsound": 15_510}
+    assert found["FreeSound"] == {"exclude_all_ac": 5_904, "exclude_test_ac": 2_077, "exclude_ub8k_esc50_vggsound": 2_219}
