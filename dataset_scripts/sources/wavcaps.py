@@ -29,6 +29,7 @@ from ..arrays import (
     struct,
     text,
 )
+from ..audioset_segments import Segments, lookup_files
 from ..pipeline import recut
 from ..source import Record, Source, merged
 from ..upstream import csvfile
@@ -45,6 +46,16 @@ class _Subset:
     kind: str
     fields: tuple[str, ...]
     listed_as: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The documented fields of a record."""
+        return Shape(
+            texts=("id", "caption", "audio", *self.fields),
+            lists=("tags",) if self.kind == "freesound" else (),
+            numbers=("duration",),
+            needed=("id", "caption"),
+        )
 
 
 _SUBSETS = {
@@ -80,6 +91,7 @@ class WavCaps(Source):
                 for which in _BLACKLISTS
                 if one.listed_as
             ),
+            *(lookup_files("train", name) if one.kind == "youtube" else ()),
         )
     )
     repo = "huggingface.co/datasets/cvssp/WavCaps"
@@ -88,22 +100,17 @@ class WavCaps(Source):
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yields the clips of a subset in the order of its file."""
         subset = _SUBSETS[part.subset or ""]
-        shape = Shape(
-            texts=("id", "caption", "audio", *subset.fields),
-            lists=("tags",) if subset.kind == "freesound" else (),
-            numbers=("duration",),
-            needed=("id", "caption"),
-        )
         blacklists = _blacklists(part)
-        for table in recut(listed(part.files["captions"], shape, "data"), self.row_group_rows):
-            yield self._rows(part, subset, blacklists, *table.to_batches())
+        segments = Segments(part)
+        for table in recut(listed(part.files["captions"], subset.shape, "data"), self.row_group_rows):
+            yield self._rows(part, subset, blacklists, segments, *table.to_batches())
 
     def warnings(self, part: Part) -> list[str]:
         """Says how many entries of the publisher's lists name no clip."""
         blacklists = _blacklists(part)
         if not blacklists:
             return []
-        tables = listed(part.files["captions"], Shape(texts=("id",), needed=("id",)), "data")
+        tables = listed(part.files["captions"], _SUBSETS[part.subset or ""].shape, "data")
         clips = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
         lost = {which: pc.sum(pc.invert(pc.is_in(ids, value_set=clips))).as_py() or 0 for which, ids in blacklists.items()}
         return [
@@ -112,9 +119,19 @@ class WavCaps(Source):
             if count
         ]
 
-    def _rows(self, part: Part, subset: _Subset, blacklists: dict[str, pa.StringArray], rows: pa.RecordBatch) -> pa.RecordBatch:
+    def _rows(
+        self,
+        part: Part,
+        subset: _Subset,
+        blacklists: dict[str, pa.StringArray],
+        segments: Segments,
+        rows: pa.RecordBatch,
+    ) -> pa.RecordBatch:
         n = rows.num_rows
         identifier = rows["id"]
+        key = keys.audioset_videos(identifier) if subset.kind == "youtube" else identifier
+        nowhere = pa.nulls(n, pa.string())
+        start_s, end_s, labels = segments.of(key if subset.kind == "youtube" else nowhere)
         captions = [
             struct(
                 schema.CAPTION, n, text=rows["caption"], style="default", index=0, origin="llm", language="en", is_absent=False
@@ -143,16 +160,18 @@ class WavCaps(Source):
                 schema.AUDIO_REF,
                 n,
                 kind=subset.kind,
-                key=self._key(subset, identifier),
+                key=key,
+                start_s=start_s,
+                end_s=end_s,
                 url=rows["download_link"] if "download_link" in subset.fields else None,
                 file_name=pc.binary_join_element_wise(stem, ".flac", ""),
                 archive=f"Zip_files/{part.subset}",
             ),
             duration_s=duration_s,
             sampling_rate_hz=32_000,
-            tags=joined_lists([self._tags(subset, rows), *_blacklisted(blacklists, identifier)]),
+            tags=joined_lists([self._tags(subset, rows), labels, *_blacklisted(blacklists, identifier)]),
             attribution=rows["author"] if "author" in subset.fields else None,
-            clip_keys=singletons(self._clip_key(subset, identifier)),
+            clip_keys=interleaved([self._clip_key(subset, identifier), keys.segment_keys(key, start_s)]),
             provenance=lists(
                 struct(
                     schema.PROVENANCE, n, repo=self.repo, revision=self.release, file=part.files["captions"].name,
@@ -162,10 +181,6 @@ class WavCaps(Source):
             ),
             extra_json=json_objects(json_members(extra, rows[csvfile.EXTRA])),
         )  # fmt: skip
-
-    @staticmethod
-    def _key(subset: _Subset, identifier: pa.StringArray) -> pa.StringArray:
-        return keys.audioset_videos(identifier) if subset.kind == "youtube" else identifier
 
     @staticmethod
     def _clip_key(subset: _Subset, identifier: pa.StringArray) -> pa.StringArray:
