@@ -7,6 +7,7 @@ nothing else. Its entry, a JSON file written last, says that it is whole.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,10 @@ def build_part(
                 on_rows(table.num_rows)
 
     written = shards.write(row_groups(), staging, key)
+    for lost in one.left_out(part):
+        text = json.dumps(lost.record, ensure_ascii=False)
+        found = {"part": part.label, "rule": lost.rule, "id": lost.id, "file": lost.file, "row": lost.row}
+        dropped.append({**found, "record_json": text})
     if dropped:
         shards.write_file([pa.Table.from_pylist(dropped, schema=_DROPPED)], dropped_file(staging, key))
     entry = {
@@ -87,7 +92,7 @@ def build_part(
         "key": key,
         "shards": written,
         "tally": stats.add(tallies),
-        "dropped": {DUPLICATE_RULE: len(dropped)} if dropped else {},
+        "dropped": dict(sorted(Counter(row["rule"] for row in dropped).items())),
         "warnings": one.warnings(part),
     }
     atomic.write_text(entry_file(staging, key), json.dumps(entry))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,25 @@ from .schema import primary_caption
 from .upstream.files import Found, Part, UpstreamFile, locate
 
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An upstream record that becomes no row.
+
+    Attributes:
+        rule: name of the rule that left it out.
+        id: the row that it would have belonged to.
+        file: the upstream file.
+        row: position in the file, from 0.
+        record: the record.
+    """
+
+    rule: str
+    id: str
+    file: str
+    row: int
+    record: Record
 
 
 class Source(ABC):
@@ -135,6 +155,10 @@ class Source(ABC):
     def warnings(self, part: Part) -> list[str]:
         """Returns what looks odd about a part's files although they can be read."""
         return []
+
+    def left_out(self, part: Part) -> Iterator[LeftOut]:
+        """Yields the upstream records of a part that `read_part` leaves out on purpose; a build keeps them beside the rows."""
+        yield from ()
 
     def rebuild(self, table: pa.Table | pa.RecordBatch) -> dict[str, list[Record]]:
         """Returns the upstream records of `table` per file, in the file's order, equal to what a parser of the file gives."""

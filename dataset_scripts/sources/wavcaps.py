@@ -2,7 +2,8 @@
 
 Source: Mei et al. 2023, "WavCaps"; one JSON object per subset with a list `data`. Row id `wavcaps/<subset>/<upstream id>`,
 without the sound ending of AudioSet names. The raw description is a second caption, of style `description` and human origin;
-`caption` is the model's.
+`caption` is the model's. Where the publisher's three lists of clips to leave out before an evaluation lie beside
+the files, a clip that a list names has a tag of scheme `blacklist` with the name of the list.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import pyarrow.compute as pc
 
 from .. import keys, schema
 from ..arrays import (
+    empty_lists,
     interleaved,
+    joined_lists,
     json_members,
     json_objects,
     json_texts,
@@ -26,32 +29,48 @@ from ..arrays import (
     struct,
     text,
 )
+from ..audioset_segments import Segments, lookup_files
 from ..fetch import HubRepository
 from ..pipeline import recut
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
 from ..upstream.jsonlist import listed
-from ..upstream.jsonrecords import Shape
+from ..upstream.jsonrecords import Shape, loads
 
 
 @dataclass(frozen=True)
 class _Subset:
-    """What is special about one subset: its file, its fields beside the common ones, and where its sounds come from."""
+    """What is special about a subset: its file, its sounds' origin, its fields beside the common ones, its name in the lists."""
 
     file: str
     kind: str
     fields: tuple[str, ...]
+    listed_as: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The documented fields of a record."""
+        return Shape(
+            texts=("id", "caption", "audio", *self.fields),
+            lists=("tags",) if self.kind == "freesound" else (),
+            numbers=("duration",),
+            needed=("id", "caption"),
+        )
 
 
 _SUBSETS = {
-    "AudioSet_SL": _Subset("as_final.json", "youtube", ()),
+    "AudioSet_SL": _Subset("as_final.json", "youtube", (), "AudioSet"),
     "BBC_Sound_Effects": _Subset("bbc_final.json", "bbc", ("description", "category", "download_link")),
-    "FreeSound": _Subset("fsd_final.json", "freesound", ("file_name", "href", "description", "author", "download_link")),
+    "FreeSound": _Subset(
+        "fsd_final.json", "freesound", ("file_name", "href", "description", "author", "download_link"), "FreeSound"
+    ),
     "SoundBible": _Subset("sb_final.json", "soundbible", ("title", "description", "author", "href", "download_link")),
 }
 # Fields that have a column of their own; the others go to extra_json as they are.
 _PLACED = {"id", "caption", "description", "author", "download_link"}
+_BLACKLISTS = ("exclude_all_ac", "exclude_test_ac", "exclude_ub8k_esc50_vggsound")
+_BLACKLIST = "blacklist"
 
 
 class WavCaps(Source):
@@ -62,7 +81,20 @@ class WavCaps(Source):
     title = "WavCaps"
     release = "1.0"
     splits = ("train",)
-    files = tuple(UpstreamFile(one.file, "train", subset=name) for name, one in _SUBSETS.items())
+    version = 2
+    files = tuple(
+        file
+        for name, one in _SUBSETS.items()
+        for file in (
+            UpstreamFile(one.file, "train", subset=name),
+            *(
+                UpstreamFile(f"blacklist_{which}.json", "train", role=which, subset=name, is_needed=False, is_lookup=True)
+                for which in _BLACKLISTS
+                if one.listed_as
+            ),
+            *(lookup_files("train", name) if one.kind == "youtube" else ()),
+        )
+    )
     repo = "huggingface.co/datasets/cvssp/WavCaps"
     remote = HubRepository("cvssp/WavCaps")
     where_to_get = "They are in the folder `json_files` of https://huggingface.co/datasets/cvssp/WavCaps."
@@ -70,18 +102,38 @@ class WavCaps(Source):
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yields the clips of a subset in the order of its file."""
         subset = _SUBSETS[part.subset or ""]
-        shape = Shape(
-            texts=("id", "caption", "audio", *subset.fields),
-            lists=("tags",) if subset.kind == "freesound" else (),
-            numbers=("duration",),
-            needed=("id", "caption"),
-        )
-        for table in recut(listed(part.files["captions"], shape, "data"), self.row_group_rows):
-            yield self._rows(part, subset, *table.to_batches())
+        blacklists = _blacklists(part)
+        segments = Segments(part)
+        for table in recut(listed(part.files["captions"], subset.shape, "data"), self.row_group_rows):
+            yield self._rows(part, subset, blacklists, segments, *table.to_batches())
 
-    def _rows(self, part: Part, subset: _Subset, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def warnings(self, part: Part) -> list[str]:
+        """Says how many entries of the publisher's lists name no clip."""
+        blacklists = _blacklists(part)
+        if not blacklists:
+            return []
+        tables = listed(part.files["captions"], _SUBSETS[part.subset or ""].shape, "data")
+        clips = pa.chunked_array([chunk for table in tables for chunk in table["id"].chunks], pa.string())
+        lost = {which: pc.sum(pc.invert(pc.is_in(ids, value_set=clips))).as_py() or 0 for which, ids in blacklists.items()}
+        return [
+            f"{part.files[which].name}: {count} of {len(blacklists[which])} entries name no clip of {part.subset}"
+            for which, count in lost.items()
+            if count
+        ]
+
+    def _rows(
+        self,
+        part: Part,
+        subset: _Subset,
+        blacklists: dict[str, pa.StringArray],
+        segments: Segments,
+        rows: pa.RecordBatch,
+    ) -> pa.RecordBatch:
         n = rows.num_rows
         identifier = rows["id"]
+        key = keys.audioset_videos(identifier) if subset.kind == "youtube" else identifier
+        nowhere = pa.nulls(n, pa.string())
+        start_s, end_s, labels = segments.of(key if subset.kind == "youtube" else nowhere)
         captions = [
             struct(
                 schema.CAPTION, n, text=rows["caption"], style="default", index=0, origin="llm", language="en", is_absent=False
@@ -110,16 +162,18 @@ class WavCaps(Source):
                 schema.AUDIO_REF,
                 n,
                 kind=subset.kind,
-                key=self._key(subset, identifier),
+                key=key,
+                start_s=start_s,
+                end_s=end_s,
                 url=rows["download_link"] if "download_link" in subset.fields else None,
                 file_name=pc.binary_join_element_wise(stem, ".flac", ""),
                 archive=f"Zip_files/{part.subset}",
             ),
             duration_s=duration_s,
             sampling_rate_hz=32_000,
-            tags=self._tags(subset, rows),
+            tags=joined_lists([self._tags(subset, rows), labels, *_blacklisted(blacklists, identifier)]),
             attribution=rows["author"] if "author" in subset.fields else None,
-            clip_keys=singletons(self._clip_key(subset, identifier)),
+            clip_keys=interleaved([self._clip_key(subset, identifier), keys.segment_keys(key, start_s)]),
             provenance=lists(
                 struct(
                     schema.PROVENANCE, n, repo=self.repo, revision=self.release, file=part.files["captions"].name,
@@ -131,10 +185,6 @@ class WavCaps(Source):
         )  # fmt: skip
 
     @staticmethod
-    def _key(subset: _Subset, identifier: pa.StringArray) -> pa.StringArray:
-        return keys.audioset_videos(identifier) if subset.kind == "youtube" else identifier
-
-    @staticmethod
     def _clip_key(subset: _Subset, identifier: pa.StringArray) -> pa.StringArray:
         if subset.kind == "youtube":
             return pc.binary_join_element_wise("yt:", keys.audioset_videos(identifier), "")
@@ -143,7 +193,7 @@ class WavCaps(Source):
         return keys.prefixed("bbc", identifier, "[0-9]{8}") if subset.kind == "bbc" else keys.prefixed("sb", identifier, "[0-9]+")
 
     @staticmethod
-    def _tags(subset: _Subset, rows: pa.RecordBatch) -> pa.ListArray | None:
+    def _tags(subset: _Subset, rows: pa.RecordBatch) -> pa.ListArray:
         """Returns Freesound's tags, or BBC's categories, which are the text of a Python list."""
         if subset.kind == "freesound":
             found = rows["tags"]
@@ -151,7 +201,7 @@ class WavCaps(Source):
             inside = pc.utf8_slice_codeunits(rows["category"], 2, -2)
             found = pc.split_pattern(pc.if_else(pc.match_substring_regex(rows["category"], r"^\['.*'\]$"), inside, ""), "', '")
         else:
-            return None
+            return empty_lists(schema.SCHEMA.field("tags").type, rows.num_rows)
         labels = found.flatten()
         given = pc.not_equal(labels, "") if subset.kind == "bbc" else pa.array(np.ones(len(labels), bool))
         row = pc.list_parent_indices(found).filter(given).to_numpy()
@@ -169,6 +219,28 @@ class WavCaps(Source):
             "author": row["attribution"],
             "download_link": row["audio_ref"]["url"],
             "duration": row["duration_s"],
-            "tags": ([tag["label"] for tag in row["tags"]] or None) if row["subset"] == "FreeSound" else None,
+            "tags": [tag["label"] for tag in row["tags"] if tag["scheme"] == "freesound"] or None,
         }
         yield origin["file"], origin["row"], merged(values, row["extra_json"])
+
+
+def _blacklists(part: Part) -> dict[str, pa.StringArray]:
+    """Returns the ids of the part's subset in every list that is there, each id once."""
+    subset = _SUBSETS[part.subset or ""]
+    found = {}
+    for which in _BLACKLISTS:
+        if which in part.files:
+            file = part.files[which]
+            value = loads(file, file.decode(b"".join(file.blocks()), 1))
+            ids = value.get(subset.listed_as) if isinstance(value, dict) else None
+            if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+                raise file.error(f"expected one object with a list of ids {subset.listed_as!r}", value=value)
+            found[which] = pa.array(list(dict.fromkeys(ids)), pa.string())
+    return found
+
+
+def _blacklisted(blacklists: dict[str, pa.StringArray], clips: pa.StringArray) -> list[pa.ListArray]:
+    """Returns per list a tag for every clip that it names."""
+    n = len(clips)
+    tags = ((struct(schema.TAG, n, label=which, scheme=_BLACKLIST), ids) for which, ids in blacklists.items())
+    return [singletons(pc.if_else(pc.is_in(clips, value_set=ids), tag, pa.scalar(None, schema.TAG))) for tag, ids in tags]

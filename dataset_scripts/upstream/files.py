@@ -114,6 +114,18 @@ class RawFile:
             raise self.error("not a gzip file although its name ends in .gz; download it again")
         return cast(BinaryIO, gzip.open(self.path, "rb"))
 
+    def head(self, size: int = 1 << 20) -> bytes:
+        """Returns the first bytes of the file, without a byte order mark.
+
+        Raises:
+            RecordError: the file is a Git LFS pointer, or its gzip stream is damaged.
+        """
+        try:
+            with self.open() as stream:
+                return stream.read(size).removeprefix(_BOM)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+            raise self.error(f"the gzip stream is damaged or cut short ({problem}); download the file again") from problem
+
     def blocks(self, size: int = BLOCK_BYTES, *, end: bytes = b"\n") -> Iterator[bytes]:
         """Yields the file's bytes, without a byte order mark, in blocks that end behind an `end` (the last one may not).
 
@@ -210,7 +222,7 @@ def locate(source: str, known: Sequence[UpstreamFile], raw: Path, without: Path 
     """
     if not raw.is_dir():
         raise InputError(f"--raw {raw} is not a folder; expected the folder that holds the upstream files of {source}.")
-    names = sorted(_files_below(raw, without))
+    names = below(raw, without)
     # Below `raw/caption/test` these words are not on the relative paths any more: the folder itself and its parent count too.
     own = raw.resolve().parts[-2:]
     matches = _matches(known, names, ()) or _matches(known, names, own)
@@ -242,6 +254,11 @@ def _matches(
             if file.fits(path, above):
                 matches.setdefault(file, []).append(path)
     return matches
+
+
+def below(raw: Path, without: Path | None = None) -> list[str]:
+    """Returns the paths of all files below `raw`, with `/`, sorted; see `locate`."""
+    return sorted(_files_below(raw, without))
 
 
 def _files_below(raw: Path, without: Path | None) -> Iterator[str]:

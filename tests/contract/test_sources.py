@@ -68,7 +68,10 @@ def upstream_records(path: Path) -> list[Any]:
         return list(csv.DictReader(io.StringIO(text, newline="")))
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     text = data.decode("utf-8")
-    return json.loads(text)["data"] if path.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line]
+    if path.suffix == ".json":
+        whole = json.loads(text)
+        return whole if isinstance(whole, list) else whole["data"]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 @pytest.fixture(scope="module")

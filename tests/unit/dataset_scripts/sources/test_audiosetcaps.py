@@ -48,9 +48,7 @@ def test_every_line_is_rebuilt(
     assert found == {file: records for file, records in expected.items() if records}
 
 
-def write(
-    folder: Path, captions: list[tuple[str, str]], answers: list[tuple[str, str, str, str]]
-) -> dict[str, list[dict[str, str]]]:
+def write(folder: Path, captions: list[Any], answers: list[Any]) -> dict[str, list[dict[str, str]]]:
     files = {
         "AudioSetCaps_caption.csv": (["id", "caption"], captions),
         "AudioSetCaps_Qwen-Audio_Q&A.csv": (["id", "answer_1", "answer_2", "answer_3"], answers),
