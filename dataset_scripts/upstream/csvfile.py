@@ -27,15 +27,23 @@ _MAX_RECORD_LINES = 10_000
 
 
 def read(
-    file: RawFile, columns: Sequence[str], *, optional: Sequence[str] = (), encodings: Sequence[str] = ("utf-8",)
+    file: RawFile,
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    encodings: Sequence[str] = ("utf-8",),
+    has_header: bool = True,
+    separator: str = ",",
 ) -> Iterator[pa.Table]:
-    """Yields the records of a CSV file with a header line.
+    """Yields the records of a CSV file.
 
     Args:
         file: the file; `.gz` is unpacked.
         columns: columns that must be there.
         optional: columns that may be there; null where they are not.
         encodings: tried in this order; the first one that fits the whole file is taken.
+        has_header: whether the first line names the columns; without, every line has exactly `columns`, in this order.
+        separator: what stands between two cells; a tab for TSV files.
 
     Yields:
         Tables of text columns, named as in the file, with `ROW` and `EXTRA`.
@@ -44,26 +52,27 @@ def read(
         RecordError: no such column, a wrong number of cells, an open quote, invalid text; with the line.
     """
     encoding, is_plain = _survey(file, encodings)
-    header = _header(file, encoding, columns)
+    header = _header(file, encoding, columns, separator) if has_header else list(columns)
     position = 0
     if is_plain:
         try:
-            for batch in _arrow_batches(file, encoding, header):
+            for batch in _arrow_batches(file, encoding, header, has_header, separator):
                 yield _table(pa.Table.from_batches([batch]), header, columns, optional, position)
                 position += batch.num_rows
             return
         except pa.ArrowInvalid:
             pass  # the slow reader goes on behind the last good batch and says what is wrong
     cells: list[list[str]] = []
-    for number, (line, record) in enumerate(_records(file, encoding)):
-        if number == 0 or number - 1 < position:
+    for number, (line, record) in enumerate(_records(file, encoding, separator), start=-1 if has_header else 0):
+        if number < position:
             continue
         if len(record) != len(header):
+            known = f"the header has {len(header)} columns" if has_header else f"the format has {', '.join(header)}"
             raise file.error(
-                f"the line has {len(record)} cells where the header has {len(header)} columns; a line break or comma without "
-                "quotes is the usual cause: take a corrected copy, or quote the cell",
+                f"the line has {len(record)} cells where {known}; a line break or comma without quotes is the usual cause: "
+                "take a corrected copy, or quote the cell",
                 line=line,
-                value=",".join(record),
+                value=separator.join(record),
             )
         cells.append(record)
         if len(cells) == _RECORDS_PER_TABLE:
@@ -99,8 +108,8 @@ def _decodes(block: bytes, encoding: str) -> bool:
     return True
 
 
-def _header(file: RawFile, encoding: str, columns: Sequence[str]) -> list[str]:
-    for _, header in _records(file, encoding):
+def _header(file: RawFile, encoding: str, columns: Sequence[str], separator: str) -> list[str]:
+    for _, header in _records(file, encoding, separator):
         lacking = [name for name in columns if name not in header]
         if lacking:
             raise file.error(f"the column is missing; the header has {', '.join(header)}", line=1, field=lacking[0])
@@ -110,19 +119,21 @@ def _header(file: RawFile, encoding: str, columns: Sequence[str]) -> list[str]:
     raise file.error(f"the file is empty; expected a header line with {', '.join(columns)}")
 
 
-def _arrow_batches(file: RawFile, encoding: str, header: list[str]) -> Iterator[pa.RecordBatch]:
+def _arrow_batches(file: RawFile, encoding: str, header: list[str], has_header: bool, separator: str) -> Iterator[pa.RecordBatch]:
     with file.open() as stream:
         yield from pyarrow.csv.open_csv(
             stream,
-            read_options=pyarrow.csv.ReadOptions(encoding=encoding, block_size=4 << 20),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            read_options=pyarrow.csv.ReadOptions(
+                encoding=encoding, block_size=4 << 20, column_names=None if has_header else header
+            ),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, delimiter=separator),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={name: pa.string() for name in header}, strings_can_be_null=False, check_utf8=True
             ),
         )
 
 
-def _records(file: RawFile, encoding: str) -> Iterator[tuple[int, list[str]]]:
+def _records(file: RawFile, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yields every record with the number of its first line, the header included; reads line by line."""
     waiting: list[str] = []
     line = first = 1
@@ -137,7 +148,7 @@ def _records(file: RawFile, encoding: str) -> Iterator[tuple[int, list[str]]]:
             line += 1
             if len(waiting) > 1 and '"' not in content and len(waiting) < _MAX_RECORD_LINES:
                 continue  # the quote that is open cannot close here
-            cells = _cells(file, "\n".join(waiting), first)
+            cells = _cells(file, "\n".join(waiting), first, separator)
             if cells is None and len(waiting) >= _MAX_RECORD_LINES:
                 break
             if cells is not None:
@@ -152,7 +163,7 @@ def _records(file: RawFile, encoding: str) -> Iterator[tuple[int, list[str]]]:
         )
 
 
-def _cells(file: RawFile, record: str, line: int) -> list[str] | None:
+def _cells(file: RawFile, record: str, line: int, separator: str) -> list[str] | None:
     """Returns the cells of a record, None if its last quote is still open."""
     cells, position = [], 0
     record = record.removesuffix("\r")
@@ -163,10 +174,11 @@ def _cells(file: RawFile, record: str, line: int) -> list[str] | None:
                 return None
             cells.append(match[1].replace('""', '"'))
             position = match.end()
-            if position < len(record) and record[position] != ",":
-                raise file.error("text follows a closing quote; expected a comma or the end of the line", line=line, value=record)
+            if position < len(record) and record[position] != separator:
+                what = "a comma" if separator == "," else "a separator"
+                raise file.error(f"text follows a closing quote; expected {what} or the end of the line", line=line, value=record)
         else:
-            end = record.find(",", position)
+            end = record.find(separator, position)
             cells.append(record[position : end if end >= 0 else len(record)])
             position = end if end >= 0 else len(record)
         if position >= len(record):

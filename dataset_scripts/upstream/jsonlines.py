@@ -1,4 +1,4 @@
-r"""Files of keyed JSON lines, as MECAT and ACAVCaps publish them: `{"<key>": {<fields>}}`, one record per line."""
+r"""Files of JSON lines, one record per line: plain objects, or `{"<key>": {<fields>}}` as MECAT and ACAVCaps publish them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,28 @@ from .jsonrecords import Lines, Shape, from_records, is_utf8, loads, numbered, p
 
 KEY = "__key__"  # the key that a record stands under
 _OPENING = re.compile(rb'\{"([^"\\]*)("\s*:\s*\{)')
+
+
+def plain_lines(file: RawFile, shape: Shape) -> Iterator[pa.Table]:
+    """Yields the records of a file with one object per line.
+
+    Yields:
+        Tables with the shape's fields, `ROW` and `EXTRA`.
+
+    Raises:
+        RecordError: a line that is no object, a needed field that is missing, null or of another type; with the line.
+    """
+    position, line = 0, 1
+    for block in file.blocks():
+        data = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+        contents = [(at, one) for at, one in enumerate(file.decode(data, line).removesuffix("\n").split("\n"), start=line)]
+        filled = [(at, one) for at, one in contents if one.strip()]
+        table = parsed(data, len(filled), shape)
+        if table is None:
+            table = from_records(file, [loads(file, one, line=at) for at, one in filled], shape, Lines(data, line))
+        yield numbered(table, position)
+        position += table.num_rows
+        line += data.count(b"\n")
 
 
 def keyed_lines(file: RawFile, shape: Shape) -> Iterator[pa.Table]:

@@ -1,4 +1,4 @@
-r"""Files that are one JSON object with a list of records, as WavCaps publishes them.
+r"""Files that are one JSON list of records, or one object with such a list, as WavCaps publishes them.
 
 The list is cut into blocks at the bytes that stand between its first two records, and these bytes become line breaks. A text
 may hold what looks like the border of two records (a quote inside a text is always written `\"`, so only its end can): then
@@ -17,16 +17,18 @@ import pyarrow as pa
 from .files import BLOCK_BYTES, RawFile
 from .jsonrecords import Numbers, Shape, from_records, loads, no_constant, no_repeats, numbered, parsed
 
+_END_OF_LIST = re.compile(rb"\s*\]\s*$")
+_END_OF_OBJECT = re.compile(rb'\s*\](?:\s*,\s*"[^"\\]*"\s*:\s*[^{}\[\]]*)?\s*\}\s*$')
 _BORDER = re.compile(r"\s*(?:,\s*|$)")
 
 
-def listed(file: RawFile, shape: Shape, member: str) -> Iterator[pa.Table]:
-    """Yields the records of a file that is one object with a list of records as its last member.
+def listed(file: RawFile, shape: Shape, member: str | None = None) -> Iterator[pa.Table]:
+    """Yields the records of a file that is one list of records, or one object with such a list as its last member.
 
     Args:
         file: the file.
         shape: the documented fields.
-        member: name of the list.
+        member: name of the list in the object, None where the file is the list itself.
 
     Yields:
         Tables with the shape's fields, `ROW` and `EXTRA`.
@@ -54,14 +56,18 @@ def listed(file: RawFile, shape: Shape, member: str) -> Iterator[pa.Table]:
         position += table.num_rows
 
 
-def _list_blocks(file: RawFile, member: str) -> tuple[bytes, Iterable[tuple[bytes, bool]]]:
+def _list_blocks(file: RawFile, member: str | None) -> tuple[bytes, Iterable[tuple[bytes, bool]]]:
     """Returns what stands between two records, and blocks of whole records with whether it is the last one."""
     head = next(file.blocks(), b"")[: 1 << 20]
-    start = re.match(rb'\s*\{(?:\s*"[^"\\{}\[\]]*"\s*:\s*[^"{}\[\],]+,)*\s*"%s"\s*:\s*\[\s*' % re.escape(member.encode()), head)
+    opening = rb"\s*\[\s*"
+    if member is not None:
+        others = rb'(?:\s*"[^"\\{}\[\]]*"\s*:\s*[^"{}\[\],]+,)*'
+        opening = rb'\s*\{%s\s*"%s"\s*:%s' % (others, re.escape(member.encode()), opening)
+    start = re.match(opening, head)
     if start is None or head[start.end() : start.end() + 1] != b"{":
         return b"", [(_whole_list(file, member), True)]
     separator = _separator(head[start.end() :])
-    return separator, _cut_blocks(file, start.end(), separator)
+    return separator, _cut_blocks(file, start.end(), separator, _END_OF_LIST if member is None else _END_OF_OBJECT)
 
 
 def _separator(records: bytes) -> bytes:
@@ -75,10 +81,10 @@ def _separator(records: bytes) -> bytes:
     return b"}" + match[0].encode() if match else b""
 
 
-def _cut_blocks(file: RawFile, start: int, separator: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yields blocks that begin and end with whole records; the object's own end is taken off the last one."""
+def _cut_blocks(file: RawFile, start: int, separator: bytes, end: re.Pattern[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yields blocks that begin and end with whole records; the file's own end is taken off the last one."""
     if not separator:
-        yield _without_end(b"".join(file.blocks())[start:]), True
+        yield _without_end(b"".join(file.blocks())[start:], end), True
         return
     opening = separator[separator.index(b"{") :]
     waiting = b""
@@ -86,22 +92,22 @@ def _cut_blocks(file: RawFile, start: int, separator: bytes) -> Iterator[tuple[b
         if waiting:
             yield waiting[: len(waiting) - len(separator) + 1], False
         waiting = block[start:] if number == 0 else opening + block
-    yield _without_end(waiting), True
+    yield _without_end(waiting, end), True
 
 
-def _without_end(data: bytes) -> bytes:
+def _without_end(data: bytes, end: re.Pattern[bytes]) -> bytes:
     """Returns the records without what closes the list and the object; simple members may stand between the two."""
     tail = data[-1000:]
-    end = re.search(rb'\s*\](?:\s*,\s*"[^"\\]*"\s*:\s*[^{}\[\]]*)?\s*\}\s*$', tail)
-    return data[: len(data) - len(tail) + end.start()] if end else data
+    found = end.search(tail)
+    return data[: len(data) - len(tail) + found.start()] if found else data
 
 
-def _whole_list(file: RawFile, member: str) -> bytes:
-    """Returns the records of an object in an unusual layout, written anew: slow, and in memory as a whole."""
+def _whole_list(file: RawFile, member: str | None) -> bytes:
+    """Returns the records of a file in an unusual layout, written anew: slow, and in memory as a whole."""
     value = loads(file, file.decode(b"".join(file.blocks()), 1))
-    records = value.get(member) if isinstance(value, dict) else None
+    records = value if member is None else value.get(member) if isinstance(value, dict) else None
     if not isinstance(records, list):
-        raise file.error(f"expected one object with a list {member!r}", value=value)
+        raise file.error(f"expected one object with a list {member!r}" if member else "expected one list of records", value=value)
     return ",".join(json.dumps(record) for record in records).encode()
 
 

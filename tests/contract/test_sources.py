@@ -60,7 +60,10 @@ def upstream_records(path: Path) -> list[Any]:
             text = data.decode("iso8859-1")
         return list(csv.DictReader(io.StringIO(text, newline="")))
     text = path.read_text(encoding="utf-8")
-    return json.loads(text)["data"] if path.suffix == ".json" else [json.loads(line) for line in text.split("\n") if line]
+    if path.suffix == ".json":
+        whole = json.loads(text)
+        return whole if isinstance(whole, list) else whole["data"]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 @pytest.fixture(scope="module")
