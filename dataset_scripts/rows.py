@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -179,8 +181,28 @@ def grouped(found: Iterable[Origin], *names: str) -> dict[tuple[Any, ...], list[
     return groups
 
 
+def shared(found: Sequence[Origin], *names: str) -> Record:
+    """Returns those of the fields `names` that have the same text in all records."""
+    first = found[0].record
+    return {name: first[name] for name in names if name in first and all(one.record.get(name) == first[name] for one in found)}
+
+
+def labels(value: Any) -> list[str]:
+    """Returns the texts of a list, or of a list that is written as Python writes it; no texts for anything else.
+
+    >>> labels("['soft piano', 'a man hums']"), labels("soft piano")
+    (['soft piano', 'a man hums'], [])
+    """
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return []
+    return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else []
+
+
 def number(origin: Origin, name: str) -> float | None:
-    """Returns a text field as a number, None for an empty one.
+    """Returns a field as a number, None for an empty one.
 
     Raises:
         RecordError: other text.
@@ -189,6 +211,9 @@ def number(origin: Origin, name: str) -> float | None:
     if value is None or value == "":
         return None
     try:
-        return float(value)
-    except ValueError:
-        raise origin.file.error("expected a number", record=origin.position + 1, field=name, value=value) from None
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise origin.file.error("expected a number", record=origin.position + 1, field=name, value=value)
+    return found

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from unified_audiocaps.dataset_scripts import schema
 from unified_audiocaps.dataset_scripts.build import build, read_split
 from unified_audiocaps.dataset_scripts.source import SOURCES, describe_sources, source
@@ -52,6 +53,12 @@ def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
 
 def upstream_records(path: Path) -> list[Any]:
     """Returns the records of a fixture file with Python's own parsers: nothing of the code under test."""
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".yaml":
+        text = path.read_text(encoding="utf-8")
+        is_table = path.name == "MACS_competence.yaml"
+        return list(csv.DictReader(io.StringIO(text), delimiter="\t")) if is_table else yaml.safe_load(text)["files"]
     if path.suffix == ".csv":
         data = path.read_bytes()
         try:
