@@ -24,6 +24,14 @@ NAMES = SOURCES.names()
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "sources"
 
 
+# Files whose first line is a record: what their columns are called.
+NO_HEADER = {
+    ("vggsound", "vggsound.csv"): ["video", "start", "label", "split"],
+    ("vggsound", "test.csv"): ["file", "label"],
+    ("vggsound", "AStest.csv"): ["file", "label"],
+}
+
+
 def raw_of(name: str) -> Path | None:
     folder = FIXTURES / name / "raw"
     return folder if folder.is_dir() else None
@@ -59,6 +67,9 @@ def upstream_records(path: Path) -> list[Any]:
         text = path.read_text(encoding="utf-8")
         is_table = path.name == "MACS_competence.yaml"
         return list(csv.DictReader(io.StringIO(text), delimiter="\t")) if is_table else yaml.safe_load(text)["files"]
+    if (path.parent.parent.name, path.name) in NO_HEADER:
+        columns = NO_HEADER[path.parent.parent.name, path.name]
+        return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""), fieldnames=columns))
     if path.suffix == ".csv":
         data = path.read_bytes()
         try:
