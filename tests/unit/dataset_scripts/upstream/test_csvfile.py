@@ -116,3 +116,23 @@ def test_what_a_csv_writer_wrote_is_read(tmp_path_factory: pytest.TempPathFactor
     writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerows([("a", "b"), *rows])
     assert plain(read(tmp_path_factory.mktemp("csv"), stream.getvalue())) == rows
+
+
+@pytest.mark.parametrize("data", ['1,x\n2,"y, z"\n', '1,x\r\n2,"y, z"', '1,x\n\n2,"y, z"\n'])
+def test_a_file_without_a_header(tmp_path: Path, data: str) -> None:
+    rows = read(tmp_path, data, has_header=False)
+    assert plain(rows) == [("1", "x"), ("2", "y, z")]
+    assert [row[csvfile.ROW] for row in rows] == [0, 1]
+
+
+def test_a_file_without_a_header_says_what_it_should_hold(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"t\.csv, line 2: found '2,y,z'; the line has 3 cells where the format has a, b"):
+        read(tmp_path, "1,x\n2,y,z\n", has_header=False)
+    assert plain(read(tmp_path, 'a"b,x\n2,y\n', has_header=False)) == [('a"b', "x"), ("2", "y")]
+
+
+def test_another_separator(tmp_path: Path) -> None:
+    assert plain(read(tmp_path, 'a\tb\n1,5\t"x\ty"\n', separator="\t")) == [("1,5", "x\ty")]
+    assert plain(read(tmp_path, 'a\tb\n1"\tx\n', separator="\t")) == [('1"', "x")]
+    with pytest.raises(RecordError, match="text follows a closing quote; expected a separator or the end of the line"):
+        read(tmp_path, 'a\tb\n"1"2\tx"\n', separator="\t")

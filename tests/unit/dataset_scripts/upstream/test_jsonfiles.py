@@ -196,3 +196,77 @@ def test_tables_have_the_shape_even_when_slow(tmp_path: Path) -> None:
     (table,) = jsonlist.listed(RawFile("set", path, "f.json"), SHAPE, "data")
     assert table.schema.field("l").type == pa.list_(pa.string())
     assert table.schema.field("n").type == pa.string()
+
+
+def whole_list(folder: Path, data: bytes | str) -> list[dict[str, Any]]:
+    return _rows(folder, data, lambda file: jsonlist.listed(file, SHAPE))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '[{"t": "a}, {", "n": 1}, {"t": "b", "new": [1.0]}]',
+        '\ufeff[\n  {\n    "t": "a}, {",\n    "n": 1\n  },\n  {\n    "t": "b",\n    "new": [1.0]\n  }\n]\n',
+        '[{"t":"a}, {","n":1},{"t":"b","new":[1.0]}]',
+    ],
+    ids=["one line", "indented", "compact"],
+)
+@pytest.mark.parametrize("block", [4 << 20, 16])
+def test_a_file_that_is_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, block: int) -> None:
+    monkeypatch.setattr(jsonlist, "BLOCK_BYTES", block)
+    rows = whole_list(tmp_path, data)
+    assert [record(row) for row in rows] == [{"t": "a}, {", "n": 1}, {"t": "b", "new": [1.0]}]
+    assert [row[ROW] for row in rows] == [0, 1]
+
+
+def test_a_plain_list_is_read_fast(tmp_path: Path, fast_only: None) -> None:
+    records = [{"t": f"text {i}", "l": ["x"], "n": i / 2} for i in range(50)]
+    for text in (json.dumps(records), json.dumps(records, indent=2)):
+        assert [record(row) for row in whole_list(tmp_path, text)] == records
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ('{"data": [{"t": "a"}]}', r"f\.json: found .*; expected one list of records"),
+        ('[{"t": "a"}, {"t": "b"', "record 2: .*the file ends inside a record: download it again"),
+        ('[{"t": "a"}, {"u": "b"}]', r"record 2: field 't': the field is missing; the record has u"),
+    ],
+    ids=["an object", "cut", "a field is missing"],
+)
+def test_a_list_of_another_form(tmp_path: Path, data: str, message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        whole_list(tmp_path, data)
+
+
+def test_a_file_that_is_an_empty_list_has_no_records(tmp_path: Path) -> None:
+    assert whole_list(tmp_path, "[]") == []
+
+
+def plain_lines(folder: Path, data: bytes | str) -> list[dict[str, Any]]:
+    return _rows(folder, data, lambda file: jsonlines.plain_lines(file, SHAPE))
+
+
+def test_plain_lines(tmp_path: Path) -> None:
+    data = '{"t": "a", "l": ["x"], "n": 1}\r\n\n{"t": "b\\n", "n": "two", "new": null}'
+    rows = plain_lines(tmp_path, data)
+    assert [record(row) for row in rows] == [{"t": "a", "l": ["x"], "n": 1}, {"t": "b\n", "n": "two", "new": None}]
+    assert [row[ROW] for row in rows] == [0, 1]
+
+
+def test_plain_lines_as_documented_are_read_fast(tmp_path: Path, fast_only: None) -> None:
+    records = [{"t": f"text {i}", "l": ["x"], "n": i} for i in range(50)]
+    assert [record(row) for row in plain_lines(tmp_path, "".join(json.dumps(one) + "\n" for one in records))] == records
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ('{"t": "a"}\n\n[1]\n', r"f\.json, line 3: found \[1\]; expected an object"),
+        ('{"t": "a"}\n{"u": 1}\n', r"line 2: field 't': the field is missing"),
+        ('{"t": "a"}\n{"t": \n', r"line 2: .*invalid JSON"),
+    ],
+)
+def test_plain_lines_of_another_form(tmp_path: Path, data: str, message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        plain_lines(tmp_path, data)

@@ -1,0 +1,110 @@
+"""Pairs of clips: what the published files give, and what is refused."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.errors import InputError, RecordError
+from unified_audiocaps.dataset_scripts.source import source
+
+
+def own_names(folder: Path, raw: Path) -> Path:
+    """Copies files, heads of published ones included, under their published names."""
+    for path in folder.rglob("*.csv"):
+        target = raw / path.relative_to(folder).parent / f"{path.name.split('.')[0]}.csv"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return raw
+
+
+@pytest.mark.real
+def test_audiodiffcaps_of_the_published_files(real_dir: Path, tmp_path: Path) -> None:
+    raw = own_names(real_dir / "audiodiffcaps", tmp_path / "raw")
+    report = build("audiodiffcaps", raw=raw, out=tmp_path / "out")
+    assert report.rows == {"dev": 500, "eval": 1720}
+    assert report.unknown_files == ["audio_csv/bg/fsd50k.csv", "audio_csv/ev/esc50.csv"]
+    dev, evaluation = (report.statistics["splits"][split] for split in ("dev", "eval"))
+    assert dev["captions"] == 393 * 5 + 79 * 4 + 26 * 3 + 2 * 2
+    assert evaluation["captions"] == 1720 * 5
+    one = source("audiodiffcaps")
+    rebuilt = one.rebuild(read_split(tmp_path / "out", "audiodiffcaps", "eval"))
+    for name, records in rebuilt.items():
+        with (raw / name).open(newline="", encoding="utf-8") as stream:
+            assert records == list(csv.DictReader(stream))
+
+
+@pytest.mark.real
+def test_adiff_of_the_published_heads(real_dir: Path, tmp_path: Path) -> None:
+    raw = own_names(real_dir / "adiff", tmp_path / "raw")
+    report = build("adiff", raw=raw, out=tmp_path / "out")
+    assert report.rows == {"validation": 300, "test": 600}
+    test = read_split(tmp_path / "out", "adiff", "test").to_pylist()
+    by_subset = {name: [row for row in test if row["subset"] == name] for name in ("ACD", "CLD")}
+    assert {name: len(rows) for name, rows in by_subset.items()} == {"ACD": 300, "CLD": 300}
+    # The tiers list the same pairs: each row of ACD has both answers, and every clip is one of AudioCaps.
+    assert all([one["variant"] for one in row["captions"]] == [None, None, "fewwords", "sentence"] for row in by_subset["ACD"])
+    assert [row["source_key"] for row in by_subset["ACD"] if len(row["clip_keys"]) != 2] == [
+        "AudioCapsLarger/test/YYqYCDis3EUA.wav|AudioCapsLarger/test/YYqYCDis3EUA.wav"  # a clip with itself
+    ]
+    assert report.statistics["splits"]["test"]["rows_without_clip_key"] == 300
+    rebuilt = {}
+    for split in report.rows:
+        rebuilt |= source("adiff").rebuild(read_split(tmp_path / "out", "adiff", split))
+    assert len(rebuilt) == 4
+    for name, records in rebuilt.items():
+        with (raw / name).open(newline="", encoding="utf-8") as stream:
+            assert records == list(csv.DictReader(stream))
+
+
+@pytest.mark.real
+def test_auditeval_of_the_published_file(real_dir: Path, tmp_path: Path) -> None:
+    report = build("auditeval", raw=real_dir / "auditeval", out=tmp_path / "out")
+    rows = read_split(tmp_path / "out", "auditeval", "test").to_pylist()
+    assert report.rows == {"test": 16}
+    assert {row["operation"] for row in rows} == {"add"}
+    assert len({row["caption"] for row in rows}) == len({row["base_clip"] for row in rows}) == 8
+    assert all(row["caption"].rstrip(".") in row["caption_b"] for row in rows)
+    lines = (real_dir / "auditeval/infer_batch.jsonl").read_text(encoding="utf-8").splitlines()
+    assert source("auditeval").rebuild(read_split(tmp_path / "out", "auditeval", "test")) == {
+        "infer_batch.jsonl": [json.loads(line) for line in lines]
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (
+            {"messages": [], "audios": ["a.wav"]},
+            r"infer_batch\.jsonl, record 1: field 'audios' is \['a\.wav'\]; expected two files",
+        ),
+        ({"messages": [{"content": "no"}], "audios": ["a", "b"]}, "field 'messages' .*expected a message that ends with"),
+        (
+            {
+                "messages": [{"content": "Original Caption:\na\n\nTarget Caption:\nb\n"}],
+                "audios": ["a", "b"],
+                "label": [1],
+            },
+            r"field 'label' is \[1\]; expected three numbers: quality, relevance, faithfulness",
+        ),
+        ({"audios": "a"}, "field 'audios': is \"a\"; expected a list of texts"),
+    ],
+    ids=["one file", "no captions", "one score", "no list"],
+)
+def test_a_request_of_another_form_stops_the_build(tmp_path: Path, record: dict[str, object], message: str) -> None:
+    (tmp_path / "infer_batch.jsonl").write_text(json.dumps(record) + "\n")
+    with pytest.raises(RecordError, match=message):
+        build("auditeval", raw=tmp_path, out=tmp_path / "out")
+
+
+def test_another_layout_lists_what_was_found(tmp_path: Path) -> None:
+    (tmp_path / "acd_test_answers.csv").write_text("a,b\n")
+    with pytest.raises(
+        InputError, match=r"(?s)Expected at any depth: acd_train_adiff_fewwords.*Found there: acd_test_answers\.csv"
+    ):
+        build("adiff", raw=tmp_path, out=tmp_path / "out")
+    (tmp_path / "acd_test_adiff_detail_answer.csv").write_text("taskname,file\nx,y\n")
+    with pytest.raises(RecordError, match=r"line 1: field 'filepath1': the column is missing; the header has taskname, file"):
+        build("adiff", raw=tmp_path, out=tmp_path / "out")
