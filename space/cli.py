@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
 
 BAD_INPUT, OUR_FAILURE = 2, 1
-SHOWN_FILES = 20
+SHOWN_FILES = SHOWN_PAIRS = 20
 
 app = typer.Typer(
     name="uac",
@@ -137,22 +137,58 @@ def build(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first rows of each split, to try things.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing changed.")] = False,
+    mark_overlaps: Annotated[
+        bool,
+        typer.Option(
+            "--mark-overlaps/--no-mark-overlaps",
+            help="Fill the column `overlaps` with the evaluation sets beside it (splits test, validation, evaluation, eval of "
+            "other configs in --out) that hold the same sound.",
+        ),
+    ] = True,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            metavar="SET,...",
+            help="Drop rows whose sound a built set holds: audiocaps/test, or audiocaps/test:clip for the same clip only "
+            "(levels: clip, segment, recording; weaker levels include stronger ones).",
+        ),
+    ] = None,
 ) -> None:
     """Build datasets: upstream files in, parquet for load_dataset out.
 
-    A file that is not under --raw is a split or subset that is not built, and is said so.
+    A file that is not under --raw is a split or subset that is not built, and is said so. Rows that --exclude drops lie whole in
+    dropped.parquet beside the manifest. What the marked and excluded sets hold is part of the build: when they change, the same
+    command builds anew.
 
-    Example: uac build audiocaps --raw downloads/audiocaps
+    Example: uac build wavcaps --raw downloads/wavcaps --exclude audiocaps/test,clotho/evaluation
     """
     from ..dataset_scripts.build import build as build_source
+    from ..dataset_scripts.overlap import Exclusion
     from ..dataset_scripts.source import SOURCES
 
     for name in names:  # a wrong name is told before anything is built
         SOURCES.get(name)
     out = out or Settings.from_environment().data
+    excluded = [Exclusion.parse(written) for written in _listed(exclude)]
     for name in names:
-        report = build_source(name, raw=raw, out=out, splits=split or None, workers=workers, limit=limit, force=force)
+        report = build_source(
+            name,
+            raw=raw,
+            out=out,
+            splits=split or None,
+            workers=workers,
+            limit=limit,
+            force=force,
+            mark_overlaps=mark_overlaps,
+            exclude=excluded,
+        )
         _print_build(report)
+
+
+def _listed(values: Iterable[str] | None) -> list[str]:
+    """Returns what an option lists that may be given again and may hold commas."""
+    return [one.strip() for value in values or () for one in value.split(",") if one.strip()]
 
 
 def _print_build(report: BuildReport) -> None:
@@ -162,6 +198,8 @@ def _print_build(report: BuildReport) -> None:
         _say(f"  {split}: {_summary(numbers)}")
         for subset, part in report.statistics["subsets"].get(split, {}).items():
             _say(f"    {subset}: {_summary(part)}")
+        for name, levels in numbers.get("overlaps", {}).items():
+            _say(f"    also in {name}: {', '.join(f'{count:,} by {level}' for level, count in levels.items())}")
     for label, why in report.skipped.items():
         _say(f"  {label}: {why}")
     for rule, count in report.dropped.items():
@@ -183,6 +221,61 @@ def _summary(numbers: dict[str, Any]) -> str:
     if numbers["qa"]:
         parts.append(f"{numbers['qa']:,} questions")
     return ", ".join(parts)
+
+
+@app.command()
+def overlaps(
+    a: Annotated[str, typer.Argument(metavar="A", help="A built set: config, or config/split.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: AsJson = False,
+    similar: Annotated[
+        Path | None,
+        typer.Option("--list", metavar="FILE", help="csv with one column file_name: rows of A that sound like something in B."),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Show which rows of two built sets hold the same sound, counted both ways, with ids.
+
+    Levels: clip (the same recording, starts within 0.5 s), segment (spans intersect), recording (the same recording, times
+    unknown or apart). --json gives every pair; a --list of similar sounds is compared with what the ids say.
+
+    Example: uac overlaps mecat/test audiocaps/test
+    """
+    from ..dataset_scripts import overlap
+    from ..dataset_scripts.built import built_set
+
+    data = data or Settings.from_environment().data
+    first, second = built_set(a, data), built_set(b, data)
+    names = overlap.read_list(similar) if similar is not None else None
+    found = overlap.overlaps(first, second)
+    compared = overlap.compare_list(names, first, found) if names is not None else None
+    if as_json:
+        _print_json({**found.to_json(), **({"list": compared.to_json()} if compared else {})})
+        return
+    levels = [(level, f"{found.clips_a[level]:,}", f"{found.clips_b[level]:,}", f"{found.recordings[level]:,}")
+              for level in found.clips_a]  # fmt: skip
+    totals = ("any", *(f"{sum(one.values()):,}" for one in (found.clips_a, found.clips_b, found.recordings)))
+    of = ("of", f"{found.rows_a:,}", f"{found.rows_b:,}", "")
+    _table([*levels, totals, of], ("STRONGEST LEVEL", f"CLIPS OF {found.a}", f"CLIPS OF {found.b}", "RECORDINGS"))
+    if found.pairs.num_rows:
+        _say()
+        _table(
+            [(p["level"], p["a"], p["b"], "–" if p["shared_s"] is None else f"{p['shared_s']:.2f}")
+             for p in found.pairs.slice(0, SHOWN_PAIRS).to_pylist()],
+            ("LEVEL", "A", "B", "SHARED S"),
+        )  # fmt: skip
+    if found.pairs.num_rows > SHOWN_PAIRS:
+        _say(f"… and {found.pairs.num_rows - SHOWN_PAIRS:,} more pairs; --json gives all.")
+    if compared is not None:
+        _say()
+        _say(f"{similar}: {compared.listed:,} names, {len(compared.unknown):,} of them of no row of {found.a}")
+        for text, ids in [
+            ("found by the list and by ids", compared.both),
+            ("only by the list (similar)", compared.only_list),
+            ("only by ids", compared.only_ids),
+        ]:
+            more = f" … and {len(ids) - SHOWN_FILES:,} more" if len(ids) > SHOWN_FILES else ""
+            _say(f"  {text}: {len(ids):,}{': ' if ids else ''}{', '.join(ids[:SHOWN_FILES])}{more}")
 
 
 # -- scores ----------------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,33 @@ def files(tmp_path):
     return predictions, jsonl(tmp_path / "r.jsonl", REFERENCES)
 
 
+def test_overlaps_are_told_and_excluded(uac, tmp_path):
+    header = "audiocap_id,youtube_id,start_time,caption\n"
+    for folder, split, lines in [
+        ("v1", "test", ["1,aaaaaaaaaa1,30,x"]),
+        ("v2", "train", ["2,aaaaaaaaaa1,33,y", "3,bbbbbbbbbbb,0,z"]),
+    ]:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{split}.csv").write_text(header + "\n".join(lines) + "\n")
+    out = tmp_path / "unified-audiocaps"
+    uac("build", "audiocaps", "--raw", tmp_path / "v1", "--out", out)
+    build = ("build", "audiocaps_v2", "--raw", tmp_path / "v2", "--out", out)
+    assert "also in audiocaps/test: 1 by segment" in uac(*build).stdout
+    (tmp_path / "list.csv").write_text("file_name\nbbbbbbbbbbb.wav\n")
+    pair = ("overlaps", "audiocaps_v2/train", "audiocaps/test", "--data", out)
+    told = uac(*pair, "--list", tmp_path / "list.csv").stdout
+    for words in ("segment", "audiocaps_v2/train/aaaaaaaaaa1_33", "7.00", "only by the list (similar): 1"):
+        assert words in told
+    report = json.loads(uac(*pair, "--json").stdout)
+    assert report["a"]["clips"] == {"clip": 0, "segment": 1, "recording": 0}
+    assert report["pairs"][0]["shared_s"] == 7.0
+    excluded = uac(*build, "--exclude", "audiocaps/test").stdout
+    assert "dropped by rule overlap:audiocaps/test: 1" in excluded
+    assert "train: 1 rows" in excluded
+    assert "asks for level 'near'" in uac(*build, "--exclude", "audiocaps/test:near", code=2).stderr
+    assert "clotho is not in" in uac("overlaps", "clotho", "audiocaps", "--data", out, code=2).stderr
+
+
 @pytest.mark.parametrize("command", ["sources", "metrics", "benchmarks"])
 def test_lists_print_a_table_and_json(uac, command):
     assert len(uac(command).stdout.splitlines()) > 1
