@@ -278,6 +278,52 @@ def overlaps(
             _say(f"  {text}: {len(ids):,}{': ' if ids else ''}{', '.join(ids[:SHOWN_FILES])}{more}")
 
 
+@app.command()
+def stats(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Built sets: config, or config/split.")],
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, histograms included.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML file with tables and plots.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option("--tokenizer", metavar="NAME", help="Count tokens too: minilm, a tokenizer.json, or a model on the Hub."),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Print what papers print about a dataset: clips, hours, lengths, vocabulary, repeats, styles, overlaps.
+
+    Figures that the publishers print stand beside ours, with the difference. Captions exclude raw descriptions; lengths, words
+    and repeats leave absent texts out.
+
+    Example: uac stats wavcaps --html wavcaps.html
+    """
+    from ..dataset_scripts import report
+    from ..dataset_scripts.built import built_set
+
+    if as_markdown and as_json:
+        raise InputError("--markdown and --json are both given; expected one of them.")
+    sets = [built_set(name, data or Settings.from_environment().data) for name in names]
+    found = [report.describe(one, tokenizer) for one in sets]
+    if html is not None:
+        from ..dataset_scripts.report_page import page
+
+        _write(html, page(found).encode())
+    if as_json:
+        _print_json(found)
+    elif as_markdown:
+        _say(report.markdown(found).rstrip())
+    elif html is not None:
+        _say(f"written: {html}")
+    else:
+        for number, (title, header, rows) in enumerate(table for one in found for table in report.tables(one)):
+            _say(f"{'' if number == 0 else chr(10)}{title}")
+            _table(rows, [name.upper() for name in header])
+        for note in dict.fromkeys(note for one in found for note in one["notes"]):
+            typer.echo(note, err=True)
+
+
 # -- scores ----------------------------------------------------------------------------------------------------------------------
 
 

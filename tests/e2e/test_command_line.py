@@ -56,6 +56,18 @@ def test_overlaps_are_told_and_excluded(uac, tmp_path):
     assert "clotho is not in" in uac("overlaps", "clotho", "audiocaps", "--data", out, code=2).stderr
 
 
+def test_statistics_in_every_form(uac, sample_data, tmp_path):
+    told = uac("stats", "sample", "--data", sample_data, "--html", tmp_path / "s.html").stdout
+    assert told.startswith("written: ")
+    assert "<svg" in (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert "mean length, words" in uac("stats", "sample/test", "--data", sample_data).stdout
+    assert "| clips |" in uac("stats", "sample", "--data", sample_data, "--markdown").stdout
+    (found,) = json.loads(uac("stats", "sample", "--data", sample_data, "--json", "--tokenizer", "minilm").stdout)
+    assert found["groups"][0]["clips"] == 24
+    assert "expected one of them" in uac("stats", "sample", "--json", "--markdown", "--data", sample_data, code=2).stderr
+    assert "Did you mean sample" in uac("stats", "sampel", "--data", sample_data, code=2).stderr
+
+
 @pytest.mark.parametrize("command", ["sources", "metrics", "benchmarks"])
 def test_lists_print_a_table_and_json(uac, command):
     assert len(uac(command).stdout.splitlines()) > 1
