@@ -324,6 +324,37 @@ def stats(
             typer.echo(note, err=True)
 
 
+@app.command()
+def view(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A built set: config, or config/split.")],
+    kind: Annotated[str, typer.Option("--as", metavar="VIEW", help="captions, qa, references or messages.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .jsonl, .parquet, or .csv (captions and qa).")],
+    split: Annotated[str | None, typer.Option("--split", help="Only this split; the same as NAME/SPLIT.")] = None,
+    style: Annotated[str | None, typer.Option("--style", help="Only captions in this style, such as long or short.")] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="messages: what the user asks before a caption.")] = None,
+    audio_root: Annotated[str, typer.Option("--audio-root", help="messages: put before every file name.")] = "",
+    data: Data = None,
+) -> None:
+    """Write a flat view of a built dataset: a caption per row, a question per row, references, or chats for fine-tuning.
+
+    Views to train on leave out absent and blank texts; references keep absent ones, and are what `uac score --references`
+    reads. messages are rows {"messages": [...], "audios": [...]}, as ms-swift and others read them.
+
+    Example: uac view audiocaps/test --as references --out references.jsonl
+    """
+    from ..dataset_scripts import views
+    from ..dataset_scripts.built import built_set
+
+    if split is not None and "/" in name:
+        raise InputError(f"the split is given twice, in {name!r} and as --split {split!r}; expected one of them.")
+    if (prompt is not None or audio_root) and kind != "messages":
+        raise InputError(f"--prompt and --audio-root shape messages; expected --as messages, not --as {kind}.")
+    one = built_set(f"{name}/{split}" if split else name, data or Settings.from_environment().data)
+    options: dict[str, Any] = {"prompt": prompt or views.PROMPT, "audio_root": audio_root} if kind == "messages" else {}
+    n = views.write(one, kind, out, style=style or (one.primary_style if kind == "references" else None), **options)
+    _say(f"{out}: {n:,} rows")
+
+
 # -- scores ----------------------------------------------------------------------------------------------------------------------
 
 

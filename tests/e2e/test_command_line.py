@@ -68,6 +68,38 @@ def test_statistics_in_every_form(uac, sample_data, tmp_path):
     assert "Did you mean sample" in uac("stats", "sampel", "--data", sample_data, code=2).stderr
 
 
+def test_references_of_a_view_score_predictions(uac, sample_data, tmp_path):
+    references = tmp_path / "r.jsonl"
+    uac("view", "sample", "--split", "test", "--as", "references", "--out", references, "--data", sample_data)
+    scores = []
+    predictions = tmp_path / "p.jsonl"
+    lines = (EXAMPLES / "tag-template.jsonl").read_text(encoding="utf-8").splitlines()
+    ids = [json.loads(line)["id"] for line in references.read_text(encoding="utf-8").splitlines()]
+    names = {one.rpartition("/")[2]: one for one in ids}
+    found = [json.loads(line) for line in lines]
+    jsonl(predictions, [{**row, "id": names[row["id"].rpartition("/")[2]]} for row in found])
+    for source in (("--references", references), ("--benchmark", "sample", "--data", sample_data)):
+        uac("score", predictions, *source, "--metrics", "cider_d", "--json", tmp_path / "s.json")
+        scores.append(json.loads((tmp_path / "s.json").read_text())["results"][0]["score"])
+    assert scores[0] == scores[1]
+
+
+def test_views_are_written_or_refused(uac, sample_data, tmp_path):
+    common = ("view", "sample", "--data", sample_data)
+    told = uac(*common, "--as", "messages", "--out", tmp_path / "m.jsonl", "--audio-root", "sounds").stdout
+    assert told.endswith(" rows\n")
+    first = json.loads((tmp_path / "m.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["messages"][0]["content"].startswith("<audio>")
+    assert first["audios"][0].startswith("sounds/")
+    for arguments, message in [
+        (("--as", "caption", "--out", tmp_path / "x.jsonl"), "Did you mean captions"),
+        (("--as", "references", "--out", tmp_path / "x.csv"), "expected a name that ends in .jsonl or .parquet"),
+        (("--as", "qa", "--out", tmp_path / "x.csv", "--prompt", "x"), "expected --as messages"),
+        (("--as", "qa", "--out", tmp_path / "x.csv", "--split", "dev"), "no split of sample is called 'dev'"),
+    ]:
+        assert message in uac(*common, *arguments, code=2).stderr
+
+
 @pytest.mark.parametrize("command", ["sources", "metrics", "benchmarks"])
 def test_lists_print_a_table_and_json(uac, command):
     assert len(uac(command).stdout.splitlines()) > 1
