@@ -4,7 +4,10 @@
   record leaves what was there before. Parts (one upstream file or pair of files each) that were finished are kept for the
   next call, which goes on behind them.
 - Equal input, settings and library versions give equal bytes, whatever the number of workers.
-- Of rows that share an id the first is kept; the others lie whole, as upstream records, in `dropped.parquet`.
+- Of rows that share an id the first is kept; the others lie whole, as upstream records, in `dropped.parquet`, and so do rows
+  that were excluded because another set holds their sound.
+- The column `overlaps` says which evaluation sets, built beside this config, hold a row's sound. What those sets hold is part of
+  what determines the bytes: when it changes, the config is built anew.
 - Two builds into one folder wait for each other only where they must: at the same config, and at the README.
 """
 
@@ -28,6 +31,7 @@ from .card import write_readme
 from .errors import InputError, Problem, UnknownNameError
 from .fetch import fetch
 from .manifest import Manifest, built_configs, read_manifest
+from .overlap import Exclusion, Marking, marking
 from .parts import Entry
 from .progress import progress
 from .source import Source, source
@@ -77,6 +81,8 @@ def build(
     workers: int = 1,
     limit: int | None = None,
     force: bool = False,
+    mark_overlaps: bool = True,
+    exclude: Sequence[Exclusion] = (),
 ) -> BuildReport:
     """Builds one dataset into the folder `out`, from which `load_dataset` reads it.
 
@@ -89,9 +95,13 @@ def build(
         workers: processes; more than the number of upstream files is no use.
         limit: at most this many rows per split, for trials.
         force: build although the same input was built before.
+        mark_overlaps: fill `overlaps` from all evaluation sets (splits called test, validation, evaluation or eval) of other
+            configs that are in `out` already; without it, or without such sets, the column is null.
+        exclude: other sets in `out` whose sounds are dropped.
 
     Raises:
         UnknownNameError: no such dataset or split.
+        InputError: `exclude` names a set that was not built.
         InputError: `raw` does not hold what is needed, or two upstream files claim the same ids.
         FetchError: the files were to be fetched and could not be.
         RecordError: an upstream file holds something that its format forbids.
@@ -104,6 +114,7 @@ def build(
         raise InputError(f"workers is {workers} and limit is {limit}; expected numbers from 1 up.")
     if raw is None and one.remote is not None and one.default_raw() is None:
         raw = fetch(one).folder
+    plan = marking(out, name, mark=mark_overlaps, exclude=exclude)
     found = one.locate(raw, without=out)
     wanted = [part for part in found.parts if part.split in chosen]
     _check_asked(one, splits, chosen, wanted, found.missing)
@@ -115,7 +126,7 @@ def build(
             old = _usable_manifest(target)
             kept = _kept(one, old, chosen) if splits is not None else []
             inputs = {part.label: {role: _input(file) for role, file in part.files.items()} for part in wanted}
-            keys = {part.label: _key(one, part, inputs[part.label], limit) for part in wanted}
+            keys = {part.label: _key(one, part, inputs[part.label], limit, plan) for part in wanted}
             all_keys = keys | {entry["label"]: entry["key"] for entry in kept}
             reused = not force and old is not None and is_current(target, old, all_keys)
             staging = Staging(one, workshop / name)
@@ -123,7 +134,7 @@ def build(
                 staging.clear(keep=() if force else all_keys.values())
                 same = [entry for entry in (old or {}).get("parts", []) if entry["key"] in all_keys.values()]
                 staging.adopt(kept if force else same, target)
-                built = _build_parts(one, wanted, keys, staging.folder, workers, limit)
+                built = _build_parts(one, wanted, keys, staging.folder, workers, limit, plan)
                 skipped = {label: why for label, why in found.missing.items() if label.split("/")[0] in chosen}
                 staging.assemble([*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit)
             # The card is made from all manifests: no config may be on the move while it is written.
@@ -221,16 +232,16 @@ def _input(file: RawFile) -> dict[str, Any]:
     return {"file": file.name, "bytes": file.path.stat().st_size, "sha256": file.digest()}
 
 
-def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None) -> str:
+def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None, plan: Marking) -> str:
     """Returns the digest of all that determines the bytes of a part."""
     licences = [one.card.license_text, one.card.license_audio]
     versions = [one.release, one.version, schema.SCHEMA_VERSION, pa.__version__]
-    described = json.dumps([one.name, part.label, inputs, limit, licences, versions], sort_keys=True)
+    described = json.dumps([one.name, part.label, inputs, limit, licences, versions, plan.describe()], sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()[:24]
 
 
 def _build_parts(
-    one: Source, wanted: list[Part], keys: dict[str, str], staging: Path, workers: int, limit: int | None
+    one: Source, wanted: list[Part], keys: dict[str, str], staging: Path, workers: int, limit: int | None, plan: Marking
 ) -> list[Entry]:
     """Returns one entry per part, building those that are not finished yet."""
     entries = {part.label: parts.read_entry(staging, keys[part.label]) for part in wanted}
@@ -246,14 +257,14 @@ def _build_parts(
     with progress(None, one.name, unit="row") as bar:
         if workers > 1 and limit is None and len(waiting) > 1:
             threads = max(1, pa.cpu_count() // workers)
-            jobs = [(threads, one.name, part, keys[part.label], staging) for part in waiting]
+            jobs = [(threads, one.name, part, keys[part.label], staging, None, None, plan) for part in waiting]
             for part, _ in zip(waiting, processes.run(jobs, min(workers, len(jobs))), strict=True):
                 done.append(finished(part))
                 bar.update(parts.rows_of(done[-1]))
         else:
             for part in waiting:
                 left = None if limit is None else limit - sum(parts.rows_of(e) for e in done if e["split"] == part.split)
-                parts.build_part(one.name, part, keys[part.label], staging, left, bar.update)
+                parts.build_part(one.name, part, keys[part.label], staging, left, bar.update, plan)
                 done.append(finished(part))
     return done
 

@@ -159,10 +159,25 @@ def _section(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
         *(_row(split, figures) for split, figures in stats["splits"].items()),
     ]
     lines += [_row(f"{split} / {subset}", one) for split, subsets in stats["subsets"].items() for subset, one in subsets.items()]
+    lines += _overlaps(stats)
     for split, reason in manifest["skipped"].items():
         lines.append(f"\n`{split}`: {reason}.")
     lines += ["", card.prose, "", "```", card.citation, "```", ""]
     return "\n".join(lines)
+
+
+def _overlaps(stats: dict[str, Any]) -> list[str]:
+    """Returns what is said about the sound that other sets hold too."""
+    marked = {name: sum(levels.values()) for name, levels in stats["total"].get("overlaps", {}).items()}
+    dropped = {rule.removeprefix("overlap:"): n for rule, n in stats["dropped"].items() if rule.startswith("overlap:")}
+    lines = []
+    if marked:
+        lines.append(f"\nMarked as held by other sets too: {', '.join(f'{name} {count:,}' for name, count in marked.items())}.")
+    if dropped:
+        lines.append(
+            f"\nUpstream records left out, held by: {', '.join(f'{name} {count:,}' for name, count in dropped.items())}."
+        )
+    return lines
 
 
 def _row(label: str, figures: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import atomic, schema, shards, stats
+from .overlap import Marker, Marking
 from .pipeline import ahead, recut
 from .source import Source, source
 from .upstream.files import Part
@@ -48,7 +49,13 @@ def read_entry(staging: Path, key: str) -> Entry | None:
 
 
 def build_part(
-    name: str, part: Part, key: str, staging: Path, limit: int | None = None, on_rows: Callable[[int], object] | None = None
+    name: str,
+    part: Part,
+    key: str,
+    staging: Path,
+    limit: int | None = None,
+    on_rows: Callable[[int], object] | None = None,
+    plan: Marking | None = None,
 ) -> None:
     """Writes the shards, the dropped records and the entry of one part into `staging`.
 
@@ -59,17 +66,21 @@ def build_part(
         staging: where to write.
         limit: at most this many rows.
         on_rows: called with the number of rows of every row group.
+        plan: which sets' sounds are marked and dropped.
 
     Raises:
         RecordError: an upstream file holds something that its format forbids.
         OSError: the disk is full or refuses.
     """
     one = source(name)
+    plan = plan or Marking()
     dropped: list[dict[str, Any]] = []
     tallies: list[stats.Tally] = []
 
     def row_groups() -> Iterator[pa.Table]:
         rows = _first_of_each_id(one, part, _limited(ahead(one.read_part(part)), limit), dropped)
+        if plan.held:
+            rows = _marked(one, part, rows, Marker(plan), dropped)
         for table in recut(rows, one.row_group_rows):
             for batch in table.to_batches():
                 schema.check(batch, one.primary_style)
@@ -93,6 +104,7 @@ def build_part(
         "shards": written,
         "tally": stats.add(tallies),
         "dropped": dict(sorted(Counter(row["rule"] for row in dropped).items())),
+        "overlaps": plan.describe(),
         "warnings": one.warnings(part),
     }
     atomic.write_text(entry_file(staging, key), json.dumps(entry))
@@ -133,9 +145,25 @@ def _first_of_each_id(
             keep.append(identifier not in known)
             known.add(identifier)
         mask = pa.array(keep)
-        for row in batch.filter(pc.invert(mask)).to_pylist():
-            for file, position, record in one.records(row):
-                text = json.dumps(record, ensure_ascii=False)
-                found = {"part": part.label, "rule": DUPLICATE_RULE, "id": row["id"], "file": file, "row": position}
-                dropped.append({**found, "record_json": text})
+        _drop(one, part, batch.filter(pc.invert(mask)), DUPLICATE_RULE, dropped)
         yield batch.filter(mask)
+
+
+def _marked(
+    one: Source, part: Part, batches: Iterable[pa.RecordBatch], marker: Marker, dropped: list[dict[str, Any]]
+) -> Iterator[pa.RecordBatch]:
+    """Yields the rows with their overlaps; the upstream records of those that the plan excludes go to `dropped`."""
+    for batch in batches:
+        rows, rules = marker.apply(batch)
+        for rule in pc.unique(rules.drop_null()).to_pylist():
+            _drop(one, part, batch.filter(pc.equal(rules, rule)), rule, dropped)
+        yield rows if rules.null_count == len(rules) else rows.filter(rules.is_null())
+
+
+def _drop(one: Source, part: Part, rows: pa.RecordBatch, rule: str, dropped: list[dict[str, Any]]) -> None:
+    """Adds the upstream records of some rows to `dropped`."""
+    for row in rows.to_pylist():
+        for file, position, record in one.records(row):
+            text = json.dumps(record, ensure_ascii=False)
+            found = {"part": part.label, "rule": rule, "id": row["id"], "file": file, "row": position}
+            dropped.append({**found, "record_json": text})

@@ -80,9 +80,11 @@ class Staging:
         entries = [{**entry, "inputs": inputs.get(entry["label"], entry.get("inputs", {}))} for entry in _in_order(one, entries)]
         splits = {split: self._place(folder, split, [e for e in entries if e["split"] == split]) for split in one.splits}
         empty = {entry["split"] for entry in entries if not splits[entry["split"]]["rows"]}
-        skipped = {**skipped, **{split: "not built: its files hold no record" for split in one.splits if split in empty}}
+        skipped = {**skipped, **{split: _why_empty(entries, split) for split in one.splits if split in empty}}
         splits = {split: found for split, found in splits.items() if found["rows"]}
         if not splits:
+            if any(entry["dropped"] for entry in entries):
+                raise InputError(f"{one.name}: --exclude leaves no row of it; nothing was built. Exclude less, or another set.")
             raise InputError(f"{one.name}: the upstream files hold no record; nothing was built.")
         _check_ids_across(one, [folder / shard["file"] for found in splits.values() for shard in found["shards"]], entries)
         lost = [parts.dropped_file(self.folder, entry["key"]) for entry in entries if entry["dropped"]]
@@ -116,6 +118,11 @@ class Staging:
                 {"file": shard["placed"], "subset": entry["subset"], **{k: shard[k] for k in ("rows", "bytes", "sha256")}}
             )
         return {"rows": sum(shard["rows"] for shard in placed), "shards": placed}
+
+
+def _why_empty(entries: Iterable[Entry], split: str) -> str:
+    is_excluded = any(entry["dropped"] for entry in entries if entry["split"] == split)
+    return "left out: --exclude dropped all of its rows" if is_excluded else "not built: its files hold no record"
 
 
 def is_current(target: Path, old: Manifest, keys: dict[str, str]) -> bool:

@@ -24,7 +24,7 @@ def tally(table: pa.Table, primary_style: str) -> Tally:
     """Returns the sums over some rows.
 
     Args:
-        table: rows of the schema (`id`, `captions`, `duration_s`, `qa`, `tags`, `clip_keys` are read).
+        table: rows of the schema (`id`, `captions`, `duration_s`, `qa`, `tags`, `clip_keys`, `overlaps` are read).
         primary_style: captions in this style make up the mean caption length.
     """
     flat = pc.list_flatten(table["captions"]).combine_chunks()
@@ -52,7 +52,20 @@ def tally(table: pa.Table, primary_style: str) -> Tally:
         "tags": pc.sum(pc.list_value_length(table["tags"])).as_py() or 0,
         "rows_without_clip_key": pc.sum(pc.equal(pc.list_value_length(table["clip_keys"]), 0)).as_py() or 0,
         "styles": styles,
+        "overlaps": _overlaps(table["overlaps"]),
     }
+
+
+def _overlaps(column: pa.ChunkedArray) -> dict[str, dict[str, int]]:
+    """Returns set to level to the number of entries, one per row, side and recording."""
+    flat = pc.list_flatten(column).combine_chunks()
+    if not len(flat):
+        return {}
+    counts = pa.table({name: pc.struct_field(flat, name) for name in ("set", "level")}).group_by(["set", "level"])
+    found: dict[str, dict[str, int]] = {}
+    for row in counts.aggregate([([], "count_all")]).sort_by([("set", "ascending"), ("level", "ascending")]).to_pylist():
+        found.setdefault(row["set"], {})[row["level"]] = row["count_all"]
+    return found
 
 
 def word_counts(texts: pa.StringArray) -> pa.Int32Array:
@@ -127,6 +140,7 @@ def summary(one: Tally) -> dict[str, Any]:
             }
             for name, style in sorted(styles.items())
         },
+        **({"overlaps": one["overlaps"]} if one.get("overlaps") else {}),
     }
 
 

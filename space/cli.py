@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
 
 BAD_INPUT, OUR_FAILURE = 2, 1
-SHOWN_FILES = 20
+SHOWN_FILES = SHOWN_PAIRS = 20
 
 app = typer.Typer(
     name="uac",
@@ -135,21 +135,52 @@ def build(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first rows of each split, to try things.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing changed.")] = False,
+    mark_overlaps: Annotated[
+        bool,
+        typer.Option(
+            "--mark-overlaps/--no-mark-overlaps",
+            help="Fill the column `overlaps` with the evaluation sets beside it (splits test, validation, evaluation, eval of "
+            "other configs in --out) that hold the same sound.",
+        ),
+    ] = True,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            metavar="SET,...",
+            help="Drop rows whose sound a built set holds: audiocaps/test, or audiocaps/test:clip for the same clip only "
+            "(levels: clip, segment, recording; weaker levels include stronger ones).",
+        ),
+    ] = None,
 ) -> None:
     """Build datasets: upstream files in, parquet for load_dataset out.
 
-    A file that is not under --raw is a split or subset that is not built, and is said so.
+    A file that is not under --raw is a split or subset that is not built, and is said so. Rows that --exclude drops lie whole in
+    dropped.parquet beside the manifest. What the marked and excluded sets hold is part of the build: when they change, the same
+    command builds anew.
 
-    Example: uac build audiocaps --raw downloads/audiocaps
+    Example: uac build wavcaps --raw downloads/wavcaps --exclude audiocaps/test,clotho/evaluation
     """
     from ..dataset_scripts.build import build as build_source
+    from ..dataset_scripts.overlap import Exclusion
     from ..dataset_scripts.source import SOURCES
 
     for name in names:  # a wrong name is told before anything is built
         SOURCES.get(name)
     out = out or Settings.from_environment().data
+    excluded = [Exclusion.parse(written) for written in _listed(exclude)]
     for name in names:
-        report = build_source(name, raw=raw, out=out, splits=split or None, workers=workers, limit=limit, force=force)
+        report = build_source(
+            name,
+            raw=raw,
+            out=out,
+            splits=split or None,
+            workers=workers,
+            limit=limit,
+            force=force,
+            mark_overlaps=mark_overlaps,
+            exclude=excluded,
+        )
         _print_build(report)
 
 
@@ -196,6 +227,11 @@ def install(
         _say(f"{one.name} is installed: {install_source(one.name, data=data, raw=raw)}")
 
 
+def _listed(values: Iterable[str] | None) -> list[str]:
+    """Returns what an option lists that may be given again and may hold commas."""
+    return [one.strip() for value in values or () for one in value.split(",") if one.strip()]
+
+
 def _print_build(report: BuildReport) -> None:
     done = "is up to date" if report.reused else f"built in {report.seconds:.1f} s"
     _say(f"{report.config} {done}: {report.path}")
@@ -203,6 +239,8 @@ def _print_build(report: BuildReport) -> None:
         _say(f"  {split}: {_summary(numbers)}")
         for subset, part in report.statistics["subsets"].get(split, {}).items():
             _say(f"    {subset}: {_summary(part)}")
+        for name, levels in numbers.get("overlaps", {}).items():
+            _say(f"    also in {name}: {', '.join(f'{count:,} by {level}' for level, count in levels.items())}")
     for label, why in report.skipped.items():
         _say(f"  {label}: {why}")
     for rule, count in report.dropped.items():
@@ -224,6 +262,138 @@ def _summary(numbers: dict[str, Any]) -> str:
     if numbers["qa"]:
         parts.append(f"{numbers['qa']:,} questions")
     return ", ".join(parts)
+
+
+@app.command()
+def overlaps(
+    a: Annotated[str, typer.Argument(metavar="A", help="A built set: config, or config/split.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: AsJson = False,
+    similar: Annotated[
+        Path | None,
+        typer.Option("--list", metavar="FILE", help="csv with one column file_name: rows of A that sound like something in B."),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Show which rows of two built sets hold the same sound, counted both ways, with ids.
+
+    Levels: clip (the same recording, starts within 0.5 s), segment (spans intersect), recording (the same recording, times
+    unknown or apart). --json gives every pair; a --list of similar sounds is compared with what the ids say.
+
+    Example: uac overlaps mecat/test audiocaps/test
+    """
+    from ..dataset_scripts import overlap
+    from ..dataset_scripts.built import built_set
+
+    data = data or Settings.from_environment().data
+    first, second = built_set(a, data), built_set(b, data)
+    names = overlap.read_list(similar) if similar is not None else None
+    found = overlap.overlaps(first, second)
+    compared = overlap.compare_list(names, first, found) if names is not None else None
+    if as_json:
+        _print_json({**found.to_json(), **({"list": compared.to_json()} if compared else {})})
+        return
+    levels = [(level, f"{found.clips_a[level]:,}", f"{found.clips_b[level]:,}", f"{found.recordings[level]:,}")
+              for level in found.clips_a]  # fmt: skip
+    totals = ("any", *(f"{sum(one.values()):,}" for one in (found.clips_a, found.clips_b, found.recordings)))
+    of = ("of", f"{found.rows_a:,}", f"{found.rows_b:,}", "")
+    _table([*levels, totals, of], ("STRONGEST LEVEL", f"CLIPS OF {found.a}", f"CLIPS OF {found.b}", "RECORDINGS"))
+    if found.pairs.num_rows:
+        _say()
+        _table(
+            [(p["level"], p["a"], p["b"], "–" if p["shared_s"] is None else f"{p['shared_s']:.2f}")
+             for p in found.pairs.slice(0, SHOWN_PAIRS).to_pylist()],
+            ("LEVEL", "A", "B", "SHARED S"),
+        )  # fmt: skip
+    if found.pairs.num_rows > SHOWN_PAIRS:
+        _say(f"… and {found.pairs.num_rows - SHOWN_PAIRS:,} more pairs; --json gives all.")
+    if compared is not None:
+        _say()
+        _say(f"{similar}: {compared.listed:,} names, {len(compared.unknown):,} of them of no row of {found.a}")
+        for text, ids in [
+            ("found by the list and by ids", compared.both),
+            ("only by the list (similar)", compared.only_list),
+            ("only by ids", compared.only_ids),
+        ]:
+            more = f" … and {len(ids) - SHOWN_FILES:,} more" if len(ids) > SHOWN_FILES else ""
+            _say(f"  {text}: {len(ids):,}{': ' if ids else ''}{', '.join(ids[:SHOWN_FILES])}{more}")
+
+
+@app.command()
+def stats(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Built sets: config, or config/split.")],
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, histograms included.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML file with tables and plots.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option("--tokenizer", metavar="NAME", help="Count tokens too: minilm, a tokenizer.json, or a model on the Hub."),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Print what papers print about a dataset: clips, hours, lengths, vocabulary, repeats, styles, overlaps.
+
+    Figures that the publishers print stand beside ours, with the difference. Captions exclude raw descriptions; lengths, words
+    and repeats leave absent texts out.
+
+    Example: uac stats wavcaps --html wavcaps.html
+    """
+    from ..dataset_scripts import report
+    from ..dataset_scripts.built import built_set
+
+    if as_markdown and as_json:
+        raise InputError("--markdown and --json are both given; expected one of them.")
+    sets = [built_set(name, data or Settings.from_environment().data) for name in names]
+    found = [report.describe(one, tokenizer) for one in sets]
+    if html is not None:
+        from ..dataset_scripts.report_page import page
+
+        _write(html, page(found).encode())
+    if as_json:
+        _print_json(found)
+    elif as_markdown:
+        _say(report.markdown(found).rstrip())
+    elif html is not None:
+        _say(f"written: {html}")
+    else:
+        for number, (title, header, rows) in enumerate(table for one in found for table in report.tables(one)):
+            _say(f"{'' if number == 0 else chr(10)}{title}")
+            _table(rows, [name.upper() for name in header])
+        for note in dict.fromkeys(note for one in found for note in one["notes"]):
+            typer.echo(note, err=True)
+
+
+@app.command()
+def view(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A built set: config, or config/split.")],
+    kind: Annotated[str, typer.Option("--as", metavar="VIEW", help="captions, qa, references or messages.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .jsonl, .parquet, or .csv (captions and qa).")],
+    split: Annotated[str | None, typer.Option("--split", help="Only this split; the same as NAME/SPLIT.")] = None,
+    style: Annotated[str | None, typer.Option("--style", help="Only captions in this style, such as long or short.")] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="messages: what the user asks before a caption.")] = None,
+    audio_root: Annotated[str, typer.Option("--audio-root", help="messages: put before every file name.")] = "",
+    data: Data = None,
+) -> None:
+    """Write a flat view of a built dataset: a caption per row, a question per row, references, or chats for fine-tuning.
+
+    Views to train on leave out absent and blank texts; references keep absent ones, and are what `uac score --references`
+    reads. messages are rows {"messages": [...], "audios": [...]}, as ms-swift and others read them.
+
+    Example: uac view audiocaps/test --as references --out references.jsonl
+    """
+    from ..dataset_scripts import views
+    from ..dataset_scripts.built import built_set
+
+    if split is not None and "/" in name:
+        raise InputError(f"the split is given twice, in {name!r} and as --split {split!r}; expected one of them.")
+    if (prompt is not None or audio_root) and kind != "messages":
+        raise InputError(f"--prompt and --audio-root shape messages; expected --as messages, not --as {kind}.")
+    one = built_set(f"{name}/{split}" if split else name, data or Settings.from_environment().data)
+    options: dict[str, Any] = {"prompt": prompt or views.PROMPT, "audio_root": audio_root} if kind == "messages" else {}
+    n = views.write(one, kind, out, style=style or (one.primary_style if kind == "references" else None), **options)
+    _say(f"{out}: {n:,} rows")
 
 
 # -- scores ----------------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,77 @@ def files(tmp_path):
     return predictions, jsonl(tmp_path / "r.jsonl", REFERENCES)
 
 
+def test_overlaps_are_told_and_excluded(uac, tmp_path):
+    header = "audiocap_id,youtube_id,start_time,caption\n"
+    for folder, split, lines in [
+        ("v1", "test", ["1,aaaaaaaaaa1,30,x"]),
+        ("v2", "train", ["2,aaaaaaaaaa1,33,y", "3,bbbbbbbbbbb,0,z"]),
+    ]:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{split}.csv").write_text(header + "\n".join(lines) + "\n")
+    out = tmp_path / "unified-audiocaps"
+    uac("build", "audiocaps", "--raw", tmp_path / "v1", "--out", out)
+    build = ("build", "audiocaps_v2", "--raw", tmp_path / "v2", "--out", out)
+    assert "also in audiocaps/test: 1 by segment" in uac(*build).stdout
+    (tmp_path / "list.csv").write_text("file_name\nbbbbbbbbbbb.wav\n")
+    pair = ("overlaps", "audiocaps_v2/train", "audiocaps/test", "--data", out)
+    told = uac(*pair, "--list", tmp_path / "list.csv").stdout
+    for words in ("segment", "audiocaps_v2/train/aaaaaaaaaa1_33", "7.00", "only by the list (similar): 1"):
+        assert words in told
+    report = json.loads(uac(*pair, "--json").stdout)
+    assert report["a"]["clips"] == {"clip": 0, "segment": 1, "recording": 0}
+    assert report["pairs"][0]["shared_s"] == 7.0
+    excluded = uac(*build, "--exclude", "audiocaps/test").stdout
+    assert "dropped by rule overlap:audiocaps/test: 1" in excluded
+    assert "train: 1 rows" in excluded
+    assert "asks for level 'near'" in uac(*build, "--exclude", "audiocaps/test:near", code=2).stderr
+    assert "clotho is not in" in uac("overlaps", "clotho", "audiocaps", "--data", out, code=2).stderr
+
+
+def test_statistics_in_every_form(uac, sample_data, tmp_path):
+    told = uac("stats", "sample", "--data", sample_data, "--html", tmp_path / "s.html").stdout
+    assert told.startswith("written: ")
+    assert "<svg" in (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert "mean length, words" in uac("stats", "sample/test", "--data", sample_data).stdout
+    assert "| clips |" in uac("stats", "sample", "--data", sample_data, "--markdown").stdout
+    (found,) = json.loads(uac("stats", "sample", "--data", sample_data, "--json", "--tokenizer", "minilm").stdout)
+    assert found["groups"][0]["clips"] == 24
+    assert "expected one of them" in uac("stats", "sample", "--json", "--markdown", "--data", sample_data, code=2).stderr
+    assert "Did you mean sample" in uac("stats", "sampel", "--data", sample_data, code=2).stderr
+
+
+def test_references_of_a_view_score_predictions(uac, sample_data, tmp_path):
+    references = tmp_path / "r.jsonl"
+    uac("view", "sample", "--split", "test", "--as", "references", "--out", references, "--data", sample_data)
+    scores = []
+    predictions = tmp_path / "p.jsonl"
+    lines = (EXAMPLES / "tag-template.jsonl").read_text(encoding="utf-8").splitlines()
+    ids = [json.loads(line)["id"] for line in references.read_text(encoding="utf-8").splitlines()]
+    names = {one.rpartition("/")[2]: one for one in ids}
+    found = [json.loads(line) for line in lines]
+    jsonl(predictions, [{**row, "id": names[row["id"].rpartition("/")[2]]} for row in found])
+    for source in (("--references", references), ("--benchmark", "sample", "--data", sample_data)):
+        uac("score", predictions, *source, "--metrics", "cider_d", "--json", tmp_path / "s.json")
+        scores.append(json.loads((tmp_path / "s.json").read_text())["results"][0]["score"])
+    assert scores[0] == scores[1]
+
+
+def test_views_are_written_or_refused(uac, sample_data, tmp_path):
+    common = ("view", "sample", "--data", sample_data)
+    told = uac(*common, "--as", "messages", "--out", tmp_path / "m.jsonl", "--audio-root", "sounds").stdout
+    assert told.endswith(" rows\n")
+    first = json.loads((tmp_path / "m.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["messages"][0]["content"].startswith("<audio>")
+    assert first["audios"][0].startswith("sounds/")
+    for arguments, message in [
+        (("--as", "caption", "--out", tmp_path / "x.jsonl"), "Did you mean captions"),
+        (("--as", "references", "--out", tmp_path / "x.csv"), "expected a name that ends in .jsonl or .parquet"),
+        (("--as", "qa", "--out", tmp_path / "x.csv", "--prompt", "x"), "expected --as messages"),
+        (("--as", "qa", "--out", tmp_path / "x.csv", "--split", "dev"), "no split of sample is called 'dev'"),
+    ]:
+        assert message in uac(*common, *arguments, code=2).stderr
+
+
 @pytest.mark.parametrize("command", ["sources", "metrics", "benchmarks"])
 def test_lists_print_a_table_and_json(uac, command):
     assert len(uac(command).stdout.splitlines()) > 1

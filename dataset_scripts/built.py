@@ -1,0 +1,119 @@
+"""What was built, read back: one config or one of its splits, in batches of bounded memory.
+
+A set is written `config` or `config/split`; splits may carry the other names that their source knows them by (`clotho/eval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import InputError, UnknownNameError
+from .manifest import Manifest, built_configs, read_manifest
+from .source import SOURCES, source
+
+ROWS_PER_BATCH = 10_000
+
+
+@dataclass(frozen=True)
+class BuiltSet:
+    """A config, or one split of it, in a folder that `build` wrote.
+
+    Attributes:
+        data: the folder that holds all built configs.
+        config: config name.
+        splits: the split names that belong to the set, in the manifest's order.
+        name: as it is written: `config`, or `config/split`.
+        manifest: what the config's manifest says.
+    """
+
+    data: Path
+    config: str
+    splits: tuple[str, ...]
+    name: str
+    manifest: Manifest
+
+    @property
+    def folder(self) -> Path:
+        """Where the shards lie."""
+        return self.data / "data" / self.config
+
+    @property
+    def rows(self) -> int:
+        """How many rows the set has."""
+        return sum(int(self.manifest["splits"][split]["rows"]) for split in self.splits)
+
+    @property
+    def primary_style(self) -> str:
+        """The style that the column `caption` is taken from."""
+        named = self.manifest.get("primary_style")
+        return str(named) if named else source(self.config).primary_style if self.config in SOURCES.names() else "default"
+
+    def shards(self) -> Iterator[tuple[str, str | None, Path]]:
+        """Yields split, subset and path of every shard, in order."""
+        for split in self.splits:
+            for shard in self.manifest["splits"][split]["shards"]:
+                yield split, shard.get("subset"), self.folder / shard["file"]
+
+    def batches(self, columns: Sequence[str] | None = None, rows: int = ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
+        """Yields the rows in order.
+
+        Args:
+            columns: columns to read, None for all.
+            rows: at most this many rows at a time.
+
+        Raises:
+            InputError: a shard is missing or was cut.
+        """
+        for _, _, path in self.shards():
+            yield from read_batches(path, columns, rows)
+
+
+def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of one shard in order.
+
+    Raises:
+        InputError: it is missing or was cut.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=rows, columns=list(columns) if columns is not None else None)
+    except (OSError, pa.ArrowInvalid) as problem:
+        raise InputError(f"{path} cannot be read ({problem}); build {path.parent.name} again with --force.") from problem
+
+
+def built_set(name: str, data: Path) -> BuiltSet:
+    """Returns the set called `name`, which is `config` or `config/split`.
+
+    Args:
+        name: what to look for.
+        data: the folder that `build` wrote to.
+
+    Raises:
+        UnknownNameError: no such dataset or split.
+        InputError: it was not built.
+    """
+    config, _, split = name.partition("/")
+    known = sorted({*SOURCES.names(), *built_configs(data)})
+    if config not in known:
+        raise UnknownNameError("dataset", config, known, "uac sources")
+    manifest = read_manifest(data / "data" / config)
+    if manifest is None:
+        raw = " --raw DIR" if source(config).needs == "--raw DIR" else ""
+        raise InputError(f"{config} is not in {data}; build it first: `uac build {config}{raw} --out {data}`.")
+    if not split:
+        return BuiltSet(data, config, tuple(manifest["splits"]), config, manifest)
+    if config in SOURCES.names():
+        split = source(config).split_aliases.get(split, split)
+    if split not in manifest["splits"]:
+        if config in SOURCES.names() and split in source(config).splits:
+            there = ", ".join(manifest["splits"])
+            raise InputError(
+                f"split {split} of {config} is not in {data} (only {there} is); build {config} with its files first."
+            )
+        raise UnknownNameError(f"split of {config}", split, manifest["splits"])
+    return BuiltSet(data, config, (split,), f"{config}/{split}", manifest)

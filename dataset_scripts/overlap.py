@@ -1,0 +1,566 @@
+"""Which rows of different sets hold the same sound, found by clip keys and times, and which rows a build marks or drops for it.
+
+- Level `clip`: the same recording, starts within 0.5 s, or the same file (`sha256:`). Level `segment`: spans of the same
+  recording intersect, for `shared_s` seconds. Level `recording`: the same recording, times unknown or disjoint.
+- A row's recordings are its `clip_keys` without `@<start>`. Its start is the one in the key, otherwise `audio_ref.start_s`; its
+  end is `audio_ref.end_s`, otherwise start + `duration_s`. Of a row with several recordings only those with a start in their key
+  have times: the others' times are nobody's guess.
+- A sound-similarity list (one column `file_name`) is a second kind of evidence, level `similar`: see `compare_list`.
+- Everything is done on numbered recordings with numpy; pairs are expanded in pieces, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from . import keys, schema
+from .arrays import lists, stretches, struct, text
+from .built import BuiltSet, built_set
+from .errors import InputError
+from .manifest import built_configs, read_manifest
+
+LEVELS = ("recording", "segment", "clip")  # weak to strong; a level's number is its place here, plus one
+EVALUATION_SPLITS = ("test", "validation", "evaluation", "eval")
+SAME_START_S = 0.5
+COLUMNS = ("id", "clip_keys", "audio_ref", "audio_ref_b", "duration_s")
+_PAIRS_AT_ONCE = 1 << 20
+
+Doubles = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which recordings some rows hold, and from when to when: one entry per row and recording, in row order.
+
+    Attributes:
+        recordings: keys without a start, `m` of them.
+        keys: the most precise key of each, with the start where it is known.
+        rows: int64[m], the row that holds it.
+        start_s: float64[m], NaN where unknown.
+        end_s: float64[m], NaN where unknown.
+        is_b: bool[m], whether the second side of a pair holds it.
+    """
+
+    recordings: pa.StringArray
+    keys: pa.StringArray
+    rows: Integers
+    start_s: Doubles
+    end_s: Doubles
+    is_b: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def places(rows: pa.RecordBatch | pa.Table) -> Places:
+    """Returns the recordings that some rows hold.
+
+    Args:
+        rows: rows of the schema; the columns of `COLUMNS` without `id` are read. Rows without a key have no entry.
+    """
+    listed = _one(rows["clip_keys"])
+    key = listed.flatten()
+    row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)
+    at = pc.find_substring(key, "@").to_numpy(zero_copy_only=False)
+    recording = pc.if_else(pa.array(at >= 0), pc.replace_substring_regex(key, "@[^@]*$", ""), key)
+    written = pc.if_else(pa.array(at >= 0), pc.replace_substring_regex(key, "^.*@", ""), pa.scalar(None, pa.string()))
+    fits = pc.match_substring_regex(written, r"^[0-9]+(\.[0-9]+)?$")
+    start = _numbers(pc.cast(pc.if_else(fits, written, pa.scalar(None, pa.string())), pa.float64()))
+    # A recording that is there with and without a start is one entry: the one with the start, which sorts first.
+    coded = recording.dictionary_encode()
+    code = np.asarray(coded.indices, dtype=np.int64)
+    order = np.lexsort((start, code, row))  # NaN sorts last
+    code, row, start, at = code[order], row[order], start[order], at[order]
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (row[1:] != row[:-1]) | (code[1:] != code[:-1]) | (~np.isnan(start[1:]) & (start[1:] != start[:-1]))
+    order, row, start, code = order[is_new], row[is_new], start[is_new], code[is_new]
+    return _timed(rows, coded.dictionary.take(pa.array(code)), row, start)
+
+
+def _timed(rows: pa.RecordBatch | pa.Table, recording: pa.StringArray, row: Integers, start: Doubles) -> Places:
+    """Returns the entries with the times of `audio_ref` where these belong to them."""
+    first, second = _one(rows["audio_ref"]), _one(rows["audio_ref_b"])
+    ref_b = pc.struct_field(second, "key").take(pa.array(row))
+    upstream = pc.replace_substring_regex(recording, "^[a-z0-9]+:", "")
+    is_b = pc.fill_null(pc.equal(upstream, ref_b), False).to_numpy(zero_copy_only=False)
+    per_side = np.bincount(row * 2 + is_b, minlength=2 * rows.num_rows)[row * 2 + is_b]
+    ref_start, ref_end = (
+        np.where(is_b, _numbers(pc.struct_field(second, name))[row], _numbers(pc.struct_field(first, name))[row])
+        for name in ("start_s", "end_s")
+    )
+    duration = np.where(is_b, np.nan, _numbers(_one(rows["duration_s"]))[row])
+    is_alone = per_side == 1
+    begin = np.where(np.isnan(start) & is_alone, ref_start, start)
+    is_same = is_alone | (np.abs(ref_start - begin) <= SAME_START_S)
+    end = np.where(is_same & ~np.isnan(ref_end), ref_end, begin + np.where(is_same, duration, np.nan))
+    end = np.where(np.isnan(begin), np.nan, end)
+    stamp = keys.milliseconds(pa.array(begin, from_pandas=True))
+    exact = pc.coalesce(pc.binary_join_element_wise(recording, stamp, "@"), recording)
+    return Places(recording, exact, row, begin, end, is_b)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pairs of entries of two `Places` that share a recording.
+
+    Attributes:
+        left: int64[k], places in the first.
+        right: int64[k], places in the second.
+        level: int64[k], 1 for recording, 2 for segment, 3 for clip.
+        shared_s: float64[k], seconds that both hold, NaN where a time is unknown.
+    """
+
+    left: Integers
+    right: Integers
+    level: Integers
+    shared_s: Doubles
+
+
+class Index:
+    """The recordings of a set, ready to be looked up.
+
+    Args:
+        found: what the set holds.
+    """
+
+    def __init__(self, found: Places) -> None:
+        coded = found.recordings.dictionary_encode()
+        code = np.asarray(coded.indices, dtype=np.int64)
+        self.found, self.known = found, coded.dictionary
+        self.order = np.argsort(code, kind="stable")
+        self.counts = np.bincount(code, minlength=len(self.known))
+        self.begins = np.cumsum(self.counts) - self.counts
+
+    def matches(self, others: Places) -> Iterator[Matches]:
+        """Yields all pairs of an entry of `others` and an entry of this set that share a recording, in the order of `others`."""
+        code = pc.fill_null(pc.index_in(others.recordings, value_set=self.known), -1).to_numpy().astype(np.int64)
+        left = np.flatnonzero(code >= 0)
+        code = code[left]
+        ends = np.cumsum(self.counts[code])
+        begin = 0
+        while begin < len(left):
+            done = ends[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, done + _PAIRS_AT_ONCE, "right")))
+            some = code[begin:end]
+            right = self.order[stretches(self.begins[some], self.counts[some])]
+            yield self._judged(others, np.repeat(left[begin:end], self.counts[some]), right)
+            begin = end
+
+    def _judged(self, others: Places, left: Integers, right: Integers) -> Matches:
+        starts = others.start_s[left], self.found.start_s[right]
+        ends = others.end_s[left], self.found.end_s[right]
+        with np.errstate(invalid="ignore"):
+            shared = np.maximum(np.minimum(*ends) - np.maximum(*starts), 0.0)
+            is_clip = np.abs(starts[0] - starts[1]) <= SAME_START_S
+            level = 1 + (shared > 0).astype(np.int64)
+        is_file = pc.starts_with(others.recordings, "sha256:").to_numpy(zero_copy_only=False)[left]
+        level[is_clip | is_file] = 3
+        return Matches(left, right, level, shared)
+
+
+def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return column
+
+
+def _numbers(values: pa.Array) -> Doubles:
+    """Returns float64, NaN for null."""
+    return np.asarray(_one(values).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _joined(pieces: Iterable[tuple[Places, int]]) -> Places:
+    """Returns the entries of consecutive pieces as one; the number of rows of each piece moves the next one's rows."""
+    found, offset = [], 0
+    for piece, n_rows in pieces:
+        found.append((piece, piece.rows + offset))
+        offset += n_rows
+    empty = pa.array([], pa.string())
+    return Places(
+        pa.concat_arrays([empty, *(piece.recordings for piece, _ in found)]),
+        pa.concat_arrays([empty, *(piece.keys for piece, _ in found)]),
+        np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in found)]),
+        np.concatenate([np.zeros(0), *(piece.start_s for piece, _ in found)]),
+        np.concatenate([np.zeros(0), *(piece.end_s for piece, _ in found)]),
+        np.concatenate([np.zeros(0, bool), *(piece.is_b for piece, _ in found)]),
+    )
+
+
+def places_of(one: BuiltSet) -> Places:
+    """Returns the recordings that a built set holds; rows are counted through all its shards."""
+    return _joined((places(batch), batch.num_rows) for batch in one.batches(COLUMNS[1:], rows=100_000))
+
+
+# -- two sets beside each other ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OverlapReport:
+    """How much of two sets is the same sound.
+
+    Attributes:
+        a: name of the first set.
+        b: name of the second set.
+        rows_a: its number of rows.
+        rows_b: number of rows of the second.
+        clips_a: level to rows of `a` for which it is the strongest level met in `b`.
+        clips_b: level to rows of `b` for which it is the strongest level met in `a`.
+        recordings: level to shared recordings (videos) for which it is the strongest level.
+        pairs: one entry per pair of rows and recording: `a`, `b` (row ids), `key`, `level`, `shared_s`.
+    """
+
+    a: str
+    b: str
+    rows_a: int
+    rows_b: int
+    clips_a: dict[str, int]
+    clips_b: dict[str, int]
+    recordings: dict[str, int]
+    pairs: pa.Table
+
+    def ids_of(self, side: str) -> list[str]:
+        """Returns the row ids of `a` or `b` that the other set holds too, each once, in order."""
+        return list(pc.unique(self.pairs[side]).to_pylist())
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything, ready for JSON."""
+        return {
+            "a": {"set": self.a, "rows": self.rows_a, "clips": self.clips_a, "clips_total": sum(self.clips_a.values())},
+            "b": {"set": self.b, "rows": self.rows_b, "clips": self.clips_b, "clips_total": sum(self.clips_b.values())},
+            "recordings": self.recordings,
+            "recordings_total": sum(self.recordings.values()),
+            "pairs": self.pairs.to_pylist(),
+        }
+
+
+_PAIRS = pa.schema([(name, pa.string()) for name in ("a", "b", "key", "level")] + [("shared_s", pa.float64())])
+
+
+def overlaps(a: BuiltSet, b: BuiltSet) -> OverlapReport:
+    """Returns which rows of two built sets hold the same sound."""
+    left, index = places_of(a), Index(places_of(b))
+    right = index.found
+    best_a, best_b = np.zeros(a.rows, np.int64), np.zeros(b.rows, np.int64)
+    best_recording = np.zeros(len(index.known), np.int64)
+    code_b = np.empty(len(right), np.int64)
+    code_b[index.order] = np.repeat(np.arange(len(index.known)), index.counts)
+    found: list[Matches] = []
+    for some in index.matches(left):
+        np.maximum.at(best_a, left.rows[some.left], some.level)
+        np.maximum.at(best_b, right.rows[some.right], some.level)
+        np.maximum.at(best_recording, code_b[some.right], some.level)
+        found.append(some)
+    ids_a, ids_b = _ids(a, best_a > 0), _ids(b, best_b > 0)
+    place_a, place_b = np.cumsum(best_a > 0) - 1, np.cumsum(best_b > 0) - 1
+    tables = [
+        pa.table(
+            [
+                ids_a.take(pa.array(place_a[left.rows[some.left]])),
+                ids_b.take(pa.array(place_b[right.rows[some.right]])),
+                right.keys.take(pa.array(some.right)),
+                pa.array(LEVELS).take(pa.array(some.level - 1)),
+                pa.array(some.shared_s, from_pandas=True),
+            ],
+            schema=_PAIRS,
+        )
+        for some in found
+    ]
+    return OverlapReport(
+        a.name, b.name, a.rows, b.rows, _by_level(best_a), _by_level(best_b), _by_level(best_recording),
+        pa.concat_tables([_PAIRS.empty_table(), *tables]),
+    )  # fmt: skip
+
+
+def _by_level(best: Integers) -> dict[str, int]:
+    counts = np.bincount(best, minlength=4)
+    return {level: int(counts[i + 1]) for i, level in reversed(list(enumerate(LEVELS)))}
+
+
+def _ids(one: BuiltSet, wanted: NDArray[np.bool_]) -> pa.StringArray:
+    """Returns the ids of the wanted rows of a set, in order."""
+    found, begin = [pa.array([], pa.string())], 0
+    for batch in one.batches(["id"], rows=100_000):
+        found.append(batch["id"].filter(pa.array(wanted[begin : begin + batch.num_rows])))
+        begin += batch.num_rows
+    return pa.concat_arrays(found)
+
+
+# -- marks and exclusions of a build -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A set whose sounds a build leaves out.
+
+    Attributes:
+        name: `config` or `config/split`.
+        level: the weakest level that is left out.
+    """
+
+    name: str
+    level: str = LEVELS[0]
+
+    @classmethod
+    def parse(cls, written: str) -> Exclusion:
+        """Returns what `config/split` or `config/split:level` says.
+
+        Raises:
+            InputError: no such level.
+
+        >>> Exclusion.parse("audiocaps/test:segment")
+        Exclusion(name='audiocaps/test', level='segment')
+        """
+        name, _, level = written.strip().partition(":")
+        if level and level not in LEVELS:
+            raise InputError(f"{written!r} asks for level {level!r}; expected one of {', '.join(LEVELS)}.")
+        return cls(name, level or LEVELS[0])
+
+    @property
+    def rule(self) -> str:
+        """The rule under which dropped rows are counted."""
+        return f"overlap:{self.name}" + (f":{self.level}" if self.level != LEVELS[0] else "")
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What a build does about rows that evaluation sets hold too; can be sent to another process.
+
+    Attributes:
+        marked: sets that rows are marked with, sorted.
+        excluded: sets whose sounds are dropped, in the order of the command.
+        held: set name to what it holds.
+    """
+
+    marked: tuple[str, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
+    held: dict[str, Places] = field(default_factory=dict)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the sets, their contents as digests, and the levels: what determines the marks. Empty for nothing to do."""
+        digests = {name: _digest(found) for name, found in sorted(self.held.items())}
+        found: dict[str, Any] = {}
+        if self.marked:
+            found["marked"] = {name: digests[name] for name in self.marked}
+        if self.excluded:
+            found["excluded"] = [{"set": e.name, "level": e.level, "digest": digests[e.name]} for e in self.excluded]
+        return found
+
+
+def marking(data: Path, config: str, *, mark: bool, exclude: Sequence[Exclusion] = ()) -> Marking:
+    """Returns what a build of `config` has to mark and to drop, given what was built beside it.
+
+    Args:
+        data: the folder that holds all built configs.
+        config: the config that is about to be built.
+        mark: mark rows with the evaluation sets of the other configs: splits named as in `EVALUATION_SPLITS`.
+        exclude: sets whose sounds are dropped.
+
+    Raises:
+        UnknownNameError: a set to exclude does not exist.
+        InputError: it was not built, is part of `config` itself, or is named twice.
+    """
+    names = [one.name.partition("/")[0] for one in exclude]
+    if config in names:
+        raise InputError(
+            f"--exclude names {exclude[names.index(config)].name}, which is part of {config} itself; expected sets of other "
+            f"configs. To keep splits of one config apart, use `uac mix` with `decontaminate`."
+        )
+    sets: dict[str, BuiltSet] = {}
+    excluded = []
+    for one in exclude:
+        found = built_set(one.name, data)
+        if found.name in sets:
+            raise InputError(f"--exclude names {found.name} twice; name it once.")
+        sets[found.name] = found
+        excluded.append(Exclusion(found.name, one.level))
+    marked = tuple(_evaluation_sets(data, config)) if mark else ()
+    sets |= {name: built_set(name, data) for name in marked if name not in sets}
+    return Marking(marked, tuple(excluded), {name: places_of(found) for name, found in sets.items()})
+
+
+def _evaluation_sets(data: Path, config: str) -> Iterator[str]:
+    for other in built_configs(data):
+        if other == config:
+            continue
+        try:
+            manifest = read_manifest(data / "data" / other)
+        except InputError:
+            continue  # a damaged neighbour is reported when it is read, not here
+        for split in sorted((manifest or {"splits": {}})["splits"]):
+            if split in EVALUATION_SPLITS:
+                yield f"{other}/{split}"
+
+
+def _digest(found: Places) -> str:
+    """Returns a digest of what a set holds, equal for equal content whatever the files and rows it came in."""
+    table = pa.table(
+        {
+            "key": found.keys,
+            "end_s": pa.array(found.end_s, from_pandas=True),
+            "start_s": pa.array(found.start_s, from_pandas=True),
+        }
+    )
+    table = (
+        table.group_by(["key", "end_s", "start_s"]).aggregate([]).sort_by([(name, "ascending") for name in table.column_names])
+    )
+    digest = hashlib.sha256()
+    for key, end, start in zip(*(table[name].to_pylist() for name in ("key", "end_s", "start_s")), strict=True):
+        digest.update(f"{key}\t{start!r}\t{end!r}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+class Marker:
+    """Applies a `Marking` to rows.
+
+    Args:
+        plan: what to mark and drop.
+    """
+
+    def __init__(self, plan: Marking) -> None:
+        self.plan = plan
+        self.index = {name: Index(found) for name, found in plan.held.items()}
+
+    def apply(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StringArray]:
+        """Returns the rows with `overlaps` filled in, and per row the rule that drops it, null for rows to keep."""
+        found = places(batch)
+        matched = {name: list(index.matches(found)) for name, index in self.index.items()}
+        rule = np.full(batch.num_rows, -1, np.int64)
+        for number, one in reversed(list(enumerate(self.plan.excluded))):
+            for some in matched[one.name]:
+                rule[found.rows[some.left[some.level > LEVELS.index(one.level)]]] = number
+        rules = pa.array([one.rule for one in self.plan.excluded], pa.string())
+        dropped = rules.take(pa.array(rule, mask=rule < 0))
+        if self.plan.marked:
+            column = self._column(batch, found, matched)
+            batch = batch.set_column(batch.schema.get_field_index("overlaps"), schema.SCHEMA.field("overlaps"), column)
+        return batch, dropped
+
+    def _column(self, batch: pa.RecordBatch, found: Places, matched: dict[str, list[Matches]]) -> pa.ListArray:
+        """Returns the column `overlaps`: per row, set, side and recording the strongest match."""
+        n_sets = len(self.plan.marked)
+        rows, entries = [np.zeros(0, np.int64)], [pa.array([], schema.OVERLAP)]
+        has_b = pc.is_valid(_one(batch["audio_ref_b"])).to_numpy(zero_copy_only=False)
+        for number, name in enumerate(self.plan.marked):
+            held = self.index[name].found
+            for some in matched[name]:
+                # The strongest first; of equally strong ones the longest, then the first of the set.
+                shared = np.nan_to_num(some.shared_s, nan=-1.0)
+                order = np.lexsort((some.right, -shared, -some.level, some.left))
+                best = order[np.r_[True, np.diff(some.left[order]) != 0]] if len(order) else order
+                left, right, n = some.left[best], some.right[best], len(best)
+                side = pa.array(np.where(found.is_b[left], "b", "a"), mask=~has_b[found.rows[left]])
+                entry = struct(
+                    schema.OVERLAP, n, set=text(name, n), side=side, key=held.keys.take(pa.array(right)),
+                    level=pa.array(LEVELS).take(pa.array(some.level[best] - 1)),
+                    shared_s=pa.array(some.shared_s[best], from_pandas=True),
+                )  # fmt: skip
+                rows.append(found.rows[left] * n_sets + number)
+                entries.append(entry)
+        place = np.concatenate(rows)
+        order = np.argsort(place, kind="stable")
+        lengths = np.bincount(place // n_sets, minlength=batch.num_rows).astype(np.int64)
+        return lists(pa.concat_arrays(entries).take(pa.array(order)), lengths)
+
+
+# -- lists made by the similarity of sounds ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ListReport:
+    """How a list made by sound similarity and the ids agree about which rows of `a` are in `b`.
+
+    Attributes:
+        listed: names in the list, each counted once.
+        unknown: names that no row of `a` carries.
+        both: ids of rows that the list and the ids find.
+        only_list: ids of rows that only the list finds, level `similar`.
+        only_ids: ids of rows that only the ids find.
+    """
+
+    listed: int
+    unknown: list[str]
+    both: list[str]
+    only_list: list[str]
+    only_ids: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything, ready for JSON."""
+        return {"level": "similar", **vars(self)}
+
+
+def read_list(path: Path) -> list[str]:
+    """Returns the names of a list of similar sounds: a csv file with one column `file_name`, each name once.
+
+    Raises:
+        InputError: it cannot be read as such.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.reader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise InputError(f"{path} cannot be read ({problem}); expected a csv file with one column file_name.") from problem
+    if not rows or rows[0] != ["file_name"]:
+        raise InputError(f"{path} begins with {rows[0] if rows else 'nothing'}; expected a header line `file_name`, one column.")
+    wrong = [number for number, row in enumerate(rows, 1) if len(row) > 1]
+    if wrong:
+        raise InputError(
+            f"{path}, line {wrong[0]} has {len(rows[wrong[0] - 1])} cells; expected one, in quotes if it has a comma."
+        )
+    return list(dict.fromkeys(row[0] for row in rows[1:] if row and row[0]))
+
+
+def compare_list(names: Sequence[str], a: BuiltSet, report: OverlapReport) -> ListReport:
+    """Returns how a list of rows of `a` agrees with what the ids say.
+
+    A name stands for the rows whose `source_key`, file name or upstream id it is; folders and sound endings do not count. A
+    YouTube id stands for all rows of the video.
+
+    Args:
+        names: what the list holds.
+        a: the set whose sounds are listed.
+        report: the overlaps of `a` with the other set, by ids.
+    """
+    bare = [_bare(name) for name in names]
+    wanted = pa.array(bare, pa.string())
+    met = np.zeros(len(names), bool)
+    listed: list[str] = []
+    for batch in a.batches(["id", "source_key", "audio_ref"], rows=100_000):
+        is_listed = np.zeros(batch.num_rows, bool)
+        ref = batch["audio_ref"]
+        for column in (batch["source_key"], pc.struct_field(ref, "file_name"), pc.struct_field(ref, "key")):
+            found = pc.index_in(_bare_names(column), value_set=wanted, skip_nulls=True)
+            places_ = found.drop_null().to_numpy()
+            met[places_] = True
+            is_listed |= found.is_valid().to_numpy(zero_copy_only=False)
+        listed.extend(batch["id"].filter(pa.array(is_listed)).to_pylist())
+    seen = {name for name, one in zip(bare, met, strict=True) if one}
+    by_ids = report.ids_of("a")
+    known, similar = set(by_ids), set(listed)
+    return ListReport(
+        listed=len(names),
+        unknown=[name for name in names if _bare(name) not in seen],
+        both=[one for one in listed if one in known],
+        only_list=[one for one in listed if one not in known],
+        only_ids=[one for one in by_ids if one not in similar],
+    )
+
+
+def _bare(name: str) -> str:
+    return keys.without_sound_suffix(name.rpartition("/")[2])
+
+
+def _bare_names(names: pa.StringArray) -> pa.StringArray:
+    return pc.replace_substring_regex(
+        pc.replace_substring_regex(names, "^.*/", ""), r"(?i)\.(wav|flac|mp3|mp4|m4a|ogg|webm)$", ""
+    )

@@ -1,0 +1,284 @@
+"""Flat views of the one schema: a caption per row, a question per row, references per clip, chat messages for fine-tuning.
+
+- A view is a function from rows (a record batch or a table of the schema) to a table; `apply` runs it over a
+  `datasets.Dataset` or a streaming one, batch by batch. The order of rows, captions and questions is kept.
+- Views to train on (`captions`, `qa`, `messages`) leave out absent and blank texts; `references` keep absent ones, as scoring
+  needs.
+- Without a style, `captions` and `messages` take all styles but raw descriptions; `references` takes the style of the first
+  caption.
+- Nothing is stored: views are made when they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from . import atomic, schema
+from .arrays import interleaved, lengths_of, lists, struct, text
+from .built import BuiltSet
+from .errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    import datasets
+
+Rows: TypeAlias = pa.RecordBatch | pa.Table
+
+RAW_STYLE = "description"
+PROMPT = "Describe the audio."
+COLUMNS = ("id", "captions", "qa", "audio_ref", "audio_ref_b", "source_key")
+FORMATS = (".jsonl", ".csv", ".parquet")
+
+_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+
+
+def captions(rows: Rows, *, style: str | None = None) -> pa.Table:
+    """Returns one row per caption to train on: `id`, `caption`, `style`, `side`, `variant`, `index`, `origin`, `language`.
+
+    Args:
+        rows: rows of the schema.
+        style: only captions in this style; None for all but raw descriptions.
+    """
+    listed = _one(rows["captions"])
+    flat = listed.flatten()
+    keep = _usable(flat, "text")
+    chosen = pc.equal(flat.field("style"), style) if style else pc.not_equal(flat.field("style"), RAW_STYLE)
+    keep &= pc.fill_null(chosen, not style).to_numpy(zero_copy_only=False)
+    places = pa.array(np.flatnonzero(keep))
+    found = flat.take(places)
+    columns = {name: found.field(name) for name in ("style", "side", "variant", "index", "origin", "language")}
+    return pa.table({"id": _repeated(rows, listed, places), "caption": found.field("text"), **columns})
+
+
+def qa(rows: Rows, *, style: str | None = None) -> pa.Table:
+    """Returns one row per question to train on: `id`, `qa_id`, `question`, `answer`, `choices`, `category`, `difficulty`, `task`.
+
+    Args:
+        rows: rows of the schema.
+        style: must be None; questions have no style.
+    """
+    if style:
+        raise InputError(f"the style {style!r} was given for questions, which have none; leave it out.")
+    listed = _one(rows["qa"])
+    flat = listed.flatten()
+    places = pa.array(np.flatnonzero(_usable(flat, "question") & _usable(flat, "answer")))
+    found = flat.take(places)
+    names = ("qa_id", "question", "answer", "choices", "category", "difficulty", "task")
+    return pa.table({"id": _repeated(rows, listed, places), **{name: found.field(name) for name in names}})
+
+
+def references(rows: Rows, *, style: str | None = None) -> pa.Table:
+    """Returns one row per clip that has captions in a style: `id`, `references` (a list); absent texts are kept.
+
+    Args:
+        rows: rows of the schema.
+        style: the captions' style; None for the style of each clip's first caption that is no raw description.
+    """
+    listed = _one(rows["captions"])
+    flat = listed.flatten()
+    row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)
+    if style:
+        keep = pc.fill_null(pc.equal(flat.field("style"), style), False).to_numpy(zero_copy_only=False)
+    else:
+        coded = pc.fill_null(flat.field("style"), "").dictionary_encode()
+        code = np.asarray(coded.indices, dtype=np.int64)
+        is_raw = pc.equal(pc.fill_null(flat.field("style"), ""), RAW_STYLE).to_numpy(zero_copy_only=False)
+        first = np.full(len(listed), -1, np.int64)
+        said = np.flatnonzero(~is_raw)[::-1]
+        first[row[said]] = code[said]  # written from the back: the first one stays
+        keep = code == first[row]
+    counts = np.bincount(row[keep], minlength=len(listed)).astype(np.int64)
+    found = lists(flat.field("text").filter(pa.array(keep)), counts[counts > 0])
+    return pa.table({"id": _one(rows["id"]).filter(pa.array(counts > 0)), "references": found})
+
+
+def messages(rows: Rows, *, style: str | None = None, prompt: str = PROMPT, audio_root: str = "") -> pa.Table:
+    """Returns one row per caption and per question as a chat: `messages` (user, then assistant) and `audios`.
+
+    The user's text begins with one `<audio>` per sound, as ms-swift and others read it. A caption's own prompt is taken where it
+    has one. `audios` holds file names, or upstream keys where there is no file name. With a style there are no questions.
+
+    Args:
+        rows: rows of the schema.
+        style: only captions in this style.
+        prompt: what the user says before a caption.
+        audio_root: put before every file name.
+    """
+    listed = _one(rows["captions"])
+    flat = listed.flatten()
+    keep = _usable(flat, "text")
+    chosen = pc.equal(flat.field("style"), style) if style else pc.not_equal(flat.field("style"), RAW_STYLE)
+    keep &= pc.fill_null(chosen, not style).to_numpy(zero_copy_only=False)
+    said = flat.take(pa.array(np.flatnonzero(keep)))
+    asked = pc.coalesce(said.field("prompt"), pa.scalar(prompt))
+    row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)[keep]
+    users, assistants, order = [asked], [said.field("text")], [row * 2]
+    if not style:
+        questions = _one(rows["qa"])
+        found = questions.flatten()
+        usable = _usable(found, "question") & _usable(found, "answer")
+        answered = found.take(pa.array(np.flatnonzero(usable)))
+        users.append(answered.field("question"))
+        assistants.append(answered.field("answer"))
+        order.append(np.asarray(pc.list_parent_indices(questions), dtype=np.int64)[usable] * 2 + 1)
+    place = np.concatenate(order)
+    turn = np.argsort(place, kind="stable")
+    of_row = pa.array(place[turn] // 2)
+    sounds = _sounds(rows, audio_root).take(of_row)
+    marks = pc.binary_repeat("<audio>", pa.array(lengths_of(sounds)))
+    user = pc.binary_join_element_wise(marks, pa.concat_arrays(users).take(pa.array(turn)), "")
+    n = len(turn)
+    turns = [
+        struct(_MESSAGE, n, role="user", content=user),
+        struct(_MESSAGE, n, role="assistant", content=pa.concat_arrays(assistants).take(pa.array(turn))),
+    ]
+    return pa.table({"messages": interleaved(turns), "audios": sounds})
+
+
+VIEWS: dict[str, Callable[..., pa.Table]] = {"captions": captions, "qa": qa, "references": references, "messages": messages}
+
+
+def apply(
+    rows: Rows | datasets.Dataset | datasets.IterableDataset, name: str, **options: Any
+) -> pa.Table | datasets.Dataset | datasets.IterableDataset:
+    """Returns a view of rows, of a dataset, or of a streaming dataset (which stays streaming), of the kind that was given.
+
+    Args:
+        rows: what to look at; sound is neither read nor decoded.
+        name: `captions`, `qa`, `references` or `messages`.
+        **options: of the view's function.
+
+    Raises:
+        UnknownNameError: no such view.
+    """
+    view = _view(name)
+    if isinstance(rows, pa.RecordBatch | pa.Table):
+        return view(rows, **options)
+    columns = list(COLUMNS)
+    chosen = rows.select_columns(columns).with_format("arrow")
+
+    def made(batch: pa.Table) -> pa.Table:
+        return view(_strict(batch), **options)
+
+    # A stream also takes columns out of the result that carry a removed name.
+    result = view(_strict(schema.SCHEMA.empty_table()), **options).column_names
+    return chosen.map(made, batched=True, remove_columns=[one for one in columns if one not in result]).with_format(None)
+
+
+def write(one: BuiltSet, name: str, path: Path, **options: Any) -> int:
+    """Writes a view of a built set and returns its number of rows; the file appears whole or not at all.
+
+    Args:
+        one: what to look at.
+        name: the view.
+        path: ends in .jsonl, .csv (views without lists only) or .parquet.
+        **options: of the view's function.
+
+    Raises:
+        UnknownNameError: no such view, or no such style in the set.
+        InputError: another ending, or nothing to write.
+    """
+    view = _view(name)
+    if path.suffix not in FORMATS:
+        raise InputError(f"the file is called {path.name!r}; expected a name that ends in .jsonl, .csv or .parquet.")
+    if path.suffix == ".csv" and name in {"references", "messages"}:
+        raise InputError(f"{name} hold lists, which csv cannot; expected a name that ends in .jsonl or .parquet.")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
+    if options.get("style") and options["style"] not in schema.STYLES:
+        raise UnknownNameError("style", options["style"], schema.STYLES)
+    aside = path.with_name(f".{path.name}.part")
+    with atomic.storage_errors(path.parent, f"{path.name} was not written."):
+        try:
+            n = _write(aside, path.suffix, (view(batch, **options) for batch in one.batches(COLUMNS)))
+            if not n:
+                style = f" in style {options['style']}" if options.get("style") else ""
+                raise InputError(
+                    f"{one.name} has no {name}{style}; nothing was written. `uac stats {one.name}` shows what it has."
+                )
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    return n
+
+
+def _write(path: Path, ending: str, tables: Iterator[pa.Table]) -> int:
+    rows, writer = 0, None
+    with path.open("wb") as stream:
+        for table in tables:
+            rows += table.num_rows
+            if ending == ".jsonl":
+                stream.writelines(_lines(table))
+                continue
+            if ending == ".csv":
+                table = pa.table({n: _cells(c) for n, c in zip(table.column_names, table.columns, strict=True)})  # noqa: PLW2901 # the form of this batch
+            if writer is None:
+                writer = (
+                    pq.ParquetWriter(stream, table.schema, compression="zstd")
+                    if ending == ".parquet"
+                    else pyarrow.csv.CSVWriter(stream, table.schema)
+                )
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def _lines(table: pa.Table) -> Iterator[bytes]:
+    for row in table.to_pylist():
+        yield (json.dumps(row, ensure_ascii=False) + "\n").encode()
+
+
+def _cells(column: pa.ChunkedArray) -> pa.Array:
+    """Returns a column as csv can hold it: lists (of choices) as JSON."""
+    if not pa.types.is_list(column.type):
+        return _one(column)
+    return pa.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()], pa.string())
+
+
+def _view(name: str) -> Callable[..., pa.Table]:
+    if name not in VIEWS:
+        raise UnknownNameError("view", name, VIEWS)
+    return VIEWS[name]
+
+
+def _strict(batch: Rows) -> pa.Table:
+    """Returns rows with the types of the schema: `datasets` may hand over large or differently nested ones."""
+    return pa.table({name: pc.cast(_one(batch[name]), schema.SCHEMA.field(name).type) for name in COLUMNS})
+
+
+def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _usable(flat: pa.StructArray, name: str) -> NDArray[np.bool_]:
+    """Returns whether a text is there, is not blank and does not say that something is absent."""
+    said = pc.fill_null(pc.match_substring_regex(flat.field(name), r"\S"), False)
+    found: NDArray[np.bool_] = pc.and_not(said, pc.fill_null(flat.field("is_absent"), False)).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _repeated(rows: Rows, listed: pa.ListArray, places: pa.Array) -> pa.StringArray:
+    """Returns the id of the row of every list element at `places`."""
+    return _one(rows["id"]).take(pc.list_parent_indices(listed).take(places))
+
+
+def _sounds(rows: Rows, root: str) -> pa.ListArray:
+    """Returns per row the names of its one or two sounds."""
+    first, second = _one(rows["audio_ref"]), _one(rows["audio_ref_b"])
+    n = len(first)
+    one = pc.coalesce(first.field("file_name"), first.field("key"), _one(rows["source_key"]))
+    other = pc.coalesce(second.field("file_name"), second.field("key"))
+    names: Iterable[pa.Array] = (one, pc.if_else(second.is_valid(), other, pa.scalar(None, pa.string())))
+    prefix = root if not root or root.endswith("/") else f"{root}/"
+    placed = [pc.binary_join_element_wise(text(prefix, n), name, "") for name in names] if prefix else list(names)
+    return interleaved(placed)

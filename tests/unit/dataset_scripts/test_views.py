@@ -1,0 +1,168 @@
+"""Flat views: the right texts in the right order, the same from a table, a dataset and a stream, and files that others read."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from unified_audiocaps.dataset_scripts import schema, views
+from unified_audiocaps.dataset_scripts.arrays import record_batch
+from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.built import built_set
+from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
+from unified_audiocaps.evaluators.files import read_references
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "sources"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("views") / "unified-audiocaps"
+    for name in ("sample", "wavcaps", "mecat"):
+        build(name, raw=None if name == "sample" else FIXTURES / name / "raw", out=out)
+    return out
+
+
+def caption(text: str, style: str = "default", **more: Any) -> dict[str, Any]:
+    return {"text": text, "style": style, "is_absent": False, "scores": [], **more}
+
+
+def question(text: str, answer: str, **more: Any) -> dict[str, Any]:
+    return {"question": text, "answer": answer, "is_absent": False, "scores": [], **more}
+
+
+def rows(*clips: dict[str, Any]) -> pa.RecordBatch:
+    names = {"id", "captions", "qa", "audio_ref", "audio_ref_b", "source_key"}
+    columns = {
+        name: pa.array(
+            [clip.get(name, [] if name in {"captions", "qa"} else None) for clip in clips], schema.SCHEMA.field(name).type
+        )
+        for name in names - {"id"}
+    }
+    return record_batch(len(clips), id=pa.array([f"r{i}" for i in range(len(clips))]), **columns)
+
+
+CLIPS = rows(
+    {
+        "captions": [caption("raw", "description"), caption("a dog"), caption(" "), caption("None", is_absent=True)],
+        "qa": [question("what?", "a dog"), question("music?", "none", is_absent=True)],
+        "audio_ref": {"file_name": "dog.wav"},
+    },
+    {"source_key": "k"},
+    {
+        "captions": [caption("it moved", "difference", prompt="What changed?"), caption("both bark", "commonality")],
+        "audio_ref": {"key": "a"},
+        "audio_ref_b": {"file_name": "b.wav"},
+    },
+)
+
+
+def test_captions_leave_out_absent_blank_and_raw_texts() -> None:
+    found = views.captions(CLIPS).to_pylist()
+    assert [(row["id"], row["caption"], row["style"]) for row in found] == [
+        ("r0", "a dog", "default"),
+        ("r2", "it moved", "difference"),
+        ("r2", "both bark", "commonality"),
+    ]
+    assert views.captions(CLIPS, style="description")["caption"].to_pylist() == ["raw"]
+
+
+def test_questions_leave_out_absent_ones() -> None:
+    assert [(row["id"], row["answer"]) for row in views.qa(CLIPS).to_pylist()] == [("r0", "a dog")]
+    with pytest.raises(InputError, match="questions, which have none"):
+        views.qa(CLIPS, style="long")
+
+
+def test_references_keep_absent_texts_and_one_style() -> None:
+    assert views.references(CLIPS).to_pylist() == [
+        {"id": "r0", "references": ["a dog", " ", "None"]},
+        {"id": "r2", "references": ["it moved"]},
+    ]
+    assert views.references(CLIPS, style="commonality").to_pylist() == [{"id": "r2", "references": ["both bark"]}]
+
+
+def test_messages_are_chats_with_their_sounds() -> None:
+    assert views.messages(CLIPS, prompt="Say it.", audio_root="wav").to_pylist() == [
+        {"messages": [{"role": "user", "content": f"{marks}{asked}"}, {"role": "assistant", "content": said}], "audios": audios}
+        for marks, asked, said, audios in [
+            ("<audio>", "Say it.", "a dog", ["wav/dog.wav"]),
+            ("<audio>", "what?", "a dog", ["wav/dog.wav"]),
+            ("<audio><audio>", "What changed?", "it moved", ["wav/a", "wav/b.wav"]),
+            ("<audio><audio>", "Say it.", "both bark", ["wav/a", "wav/b.wav"]),
+        ]
+    ]
+
+
+@pytest.mark.parametrize("name", list(views.VIEWS))
+def test_no_rows_give_no_rows(name: str) -> None:
+    assert views.apply(CLIPS.slice(0, 0), name).num_rows == 0
+    assert views.apply(CLIPS.slice(1, 1), name).num_rows == 0
+
+
+def test_a_slice_is_seen_as_the_rows_that_it_holds() -> None:
+    for name in ("captions", "references", "messages"):
+        whole = views.apply(CLIPS, name).to_pylist()
+        pieces = [row for at in range(3) for row in views.apply(CLIPS.slice(at, 1), name).to_pylist()]
+        assert pieces == whole
+
+
+@pytest.mark.parametrize("name", list(views.VIEWS))
+@pytest.mark.parametrize("config", ["sample", "wavcaps", "mecat"])
+def test_tables_datasets_and_streams_give_the_same(data: Path, config: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets import load_dataset
+
+    monkeypatch.chdir(data.parent)
+    split = "train" if config == "wavcaps" else "test"
+    expected = views.apply(read_split(data, config, split), name).to_pylist()
+    loaded = views.apply(load_dataset("unified-audiocaps", config, split=split), name)
+    assert list(loaded) == expected
+    streamed = views.apply(load_dataset("unified-audiocaps", config, split=split, streaming=True), name)
+    assert list(streamed) == expected
+
+
+@pytest.mark.parametrize("name", list(views.VIEWS))
+def test_files_hold_the_view(data: Path, name: str, tmp_path: Path) -> None:
+    one = built_set("mecat/test", data)
+    expected = views.apply(read_split(data, "mecat", "test"), name).to_pylist()
+    assert views.write(one, name, tmp_path / "v.jsonl") == len(expected)
+    assert [json.loads(line) for line in (tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()] == expected
+    views.write(one, name, tmp_path / "v.parquet")
+    assert pq.read_table(tmp_path / "v.parquet").to_pylist() == expected
+    if name in {"captions", "qa"}:
+        views.write(one, name, tmp_path / "v.csv")
+        with (tmp_path / "v.csv").open(newline="", encoding="utf-8") as stream:
+            read = list(csv.DictReader(stream))
+        key = "caption" if name == "captions" else "answer"
+        assert [row[key] for row in read] == [row[key] for row in expected]
+    else:
+        with pytest.raises(InputError, match="hold lists, which csv cannot"):
+            views.write(one, name, tmp_path / "v.csv")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_references_are_what_scoring_reads(data: Path, tmp_path: Path) -> None:
+    views.write(built_set("mecat/test", data), "references", tmp_path / "r.jsonl", style="speech")
+    read = read_references(tmp_path / "r.jsonl")
+    expected = {
+        row["id"]: tuple(c["text"] for c in row["captions"] if c["style"] == "speech")
+        for row in read_split(data, "mecat", "test").to_pylist()
+    }
+    assert read == {id_: texts for id_, texts in expected.items() if texts}
+
+
+def test_bad_wishes_are_explained(data: Path, tmp_path: Path) -> None:
+    one = built_set("sample/test", data)
+    with pytest.raises(InputError, match=r"called 'v\.txt'; expected a name that ends in"):
+        views.write(one, "captions", tmp_path / "v.txt")
+    with pytest.raises(UnknownNameError, match=r"no view is called 'caption'\. Did you mean captions"):
+        views.write(one, "caption", tmp_path / "v.jsonl")
+    with pytest.raises(UnknownNameError, match=r"no style is called 'lnog'\. Did you mean long"):
+        views.write(one, "captions", tmp_path / "v.jsonl", style="lnog")
+    with pytest.raises(InputError, match=r"has no captions in style long; nothing was written\. `uac stats sample/test`"):
+        views.write(one, "captions", tmp_path / "v.jsonl", style="long")
+    with pytest.raises(InputError, match=r"does not exist\. Create it first"):
+        views.write(one, "captions", tmp_path / "no" / "v.jsonl")
+    assert list(tmp_path.iterdir()) == []
