@@ -165,21 +165,19 @@ def read_split(data: Path, config: str, split: str, columns: Sequence[str] | Non
     manifest = read_manifest(folder)
     if manifest is None or wanted not in manifest["splits"]:
         there = f"only {', '.join(manifest['splits'])}" if manifest else "nothing"
-        raise InputError(f"split {wanted} of {config} is not in {data} ({there} of {config} is); build it: {_command(one, data)}")
+        raise InputError(
+            f"split {wanted} of {config} is not in {data} ({there} of {config} is); build it: `{one.build_command(data)}`"
+        )
     tables = []
     for shard in manifest["splits"][wanted]["shards"]:
         path = folder / shard["file"]
         try:
             tables.append(pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None))
         except (OSError, pa.ArrowInvalid) as problem:
-            raise InputError(f"{path} cannot be read ({problem}); build it again: {_command(one, data)} --force") from problem
+            raise InputError(
+                f"{path} cannot be read ({problem}); build it again: `{one.build_command(data)} --force`"
+            ) from problem
     return pa.concat_tables(tables)
-
-
-def _command(one: Source, data: Path) -> str:
-    raw = " --raw DIR" if "--raw DIR" in one.needs else ""
-    out = "" if data.name == "unified-audiocaps" and len(data.parts) == 1 else f" --out {data}"
-    return f"`uac build {one.name}{raw}{out}`"
 
 
 def _split_names(one: Source, splits: Sequence[str] | None) -> list[str]:

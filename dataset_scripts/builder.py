@@ -23,6 +23,7 @@ from .card import Card
 from .errors import InputError
 from .manifest import read_manifest
 from .settings import Settings
+from .source import source
 
 DATASET_NAME = "unified-audiocaps"
 ROWS_AT_ONCE = 1_000  # bounds the memory where rows hold sound
@@ -43,7 +44,7 @@ class UnifiedAudioCaps(datasets.ArrowBasedBuilder):  # type: ignore[misc] # `dat
     def __init__(self, data: Path, config: str, cache_dir: str | None = None) -> None:
         manifest = read_manifest(data / "data" / config)
         if manifest is None:
-            raise InputError(f"{config} is not built in {data}; build it: uac build {config} --out {data}")
+            raise InputError(f"{config} is not built in {data}; build it: {source(config).build_command(data)}")
         self._folder, self._splits = data / "data" / config, manifest["splits"]
         # another build is another folder of the cache; the newest one is what load_dataset takes
         digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]

@@ -103,8 +103,7 @@ def built_set(name: str, data: Path) -> BuiltSet:
         raise UnknownNameError("dataset", config, known, "uac sources")
     manifest = read_manifest(data / "data" / config)
     if manifest is None:
-        raw = " --raw DIR" if source(config).needs == "--raw DIR" else ""
-        raise InputError(f"{config} is not in {data}; build it first: `uac build {config}{raw} --out {data}`.")
+        raise InputError(f"{config} is not in {data}; build it first: `{source(config).build_command(data)}`.")
     if not split:
         return BuiltSet(data, config, tuple(manifest["splits"]), config, manifest)
     if config in SOURCES.names():

@@ -93,6 +93,11 @@ class Source(ABC):
             return "nothing"
         return "--raw DIR" if self.remote is None else "network or --raw DIR"
 
+    def build_command(self, out: Path) -> str:
+        """Returns what a user types to build it into `out`."""
+        raw = " --raw DIR" if "--raw DIR" in self.needs else ""
+        return f"uac build {self.name}{raw}" + ("" if out == Path("unified-audiocaps") else f" --out {out}")
+
     @property
     def subsets(self) -> list[str]:
         """Subset names in build order."""

@@ -85,7 +85,7 @@ def test_a_lost_shard_is_built_again(tmp_path: Path, out: Path) -> None:
     path = build("audiocaps", raw=raw, out=out).path / "test-00000-of-00001.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
-    with pytest.raises(InputError, match=r"cannot be read .*build it again: `uac build audiocaps --raw DIR .*` --force"):
+    with pytest.raises(InputError, match=r"cannot be read .*build it again: `uac build audiocaps --raw DIR .* --force`"):
         read_split(out, "audiocaps", "test")
     assert not build("audiocaps", raw=raw, out=out).reused
     assert path.read_bytes() == whole
