@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import atomic, parts, schema
+from . import atomic, parts, ray_workers, schema
 from . import workers as processes
 from .card import write_readme
 from .errors import InputError, Problem, UnknownNameError
@@ -40,6 +40,7 @@ from .upstream.files import Part, RawFile
 
 __all__ = ["BuildReport", "build", "built_configs", "read_split"]
 
+ENGINES = {"local": processes.run, "ray": ray_workers.run}
 _UNTOUCHED = "What was built before is untouched."
 
 
@@ -79,6 +80,7 @@ def build(
     out: Path = Path("unified-audiocaps"),
     splits: Sequence[str] | None = None,
     workers: int = 1,
+    engine: str = "local",
     limit: int | None = None,
     force: bool = False,
     mark_overlaps: bool = True,
@@ -93,6 +95,7 @@ def build(
         splits: splits to build; those built before and not named here stay as they are. None: all that `raw` holds, and
             nothing else.
         workers: processes; more than the number of upstream files is no use.
+        engine: `local`, or `ray` for tasks of Ray (the same bytes where all machines have the same library versions).
         limit: at most this many rows per split, for trials.
         force: build although the same input was built before.
         mark_overlaps: fill `overlaps` from all evaluation sets (splits called test, validation, evaluation or eval) of other
@@ -115,6 +118,8 @@ def build(
     if raw is None and one.remote is not None and one.default_raw() is None:
         raw = fetch(one).folder
     plan = marking(out, name, mark=mark_overlaps, exclude=exclude)
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
     found = one.locate(raw, without=out)
     wanted = [part for part in found.parts if part.split in chosen]
     _check_asked(one, splits, chosen, wanted, found.missing)
@@ -134,7 +139,7 @@ def build(
                 staging.clear(keep=() if force else all_keys.values())
                 same = [entry for entry in (old or {}).get("parts", []) if entry["key"] in all_keys.values()]
                 staging.adopt(kept if force else same, target)
-                built = _build_parts(one, wanted, keys, staging.folder, workers, limit, plan)
+                built = _build_parts(one, wanted, keys, staging.folder, workers, engine, limit, plan)
                 skipped = {label: why for label, why in found.missing.items() if label.split("/")[0] in chosen}
                 staging.assemble([*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit)
             # The card is made from all manifests: no config may be on the move while it is written.
@@ -239,7 +244,14 @@ def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None, pla
 
 
 def _build_parts(
-    one: Source, wanted: list[Part], keys: dict[str, str], staging: Path, workers: int, limit: int | None, plan: Marking
+    one: Source,
+    wanted: list[Part],
+    keys: dict[str, str],
+    staging: Path,
+    workers: int,
+    engine: str,
+    limit: int | None,
+    plan: Marking,
 ) -> list[Entry]:
     """Returns one entry per part, building those that are not finished yet."""
     entries = {part.label: parts.read_entry(staging, keys[part.label]) for part in wanted}
@@ -253,10 +265,10 @@ def _build_parts(
         return entry
 
     with progress(None, one.name, unit="row") as bar:
-        if workers > 1 and limit is None and len(waiting) > 1:
+        if limit is None and (engine != "local" or (workers > 1 and len(waiting) > 1)):
             threads = max(1, pa.cpu_count() // workers)
             jobs = [(threads, one.name, part, keys[part.label], staging, None, None, plan) for part in waiting]
-            for part, _ in zip(waiting, processes.run(jobs, min(workers, len(jobs))), strict=True):
+            for part, _ in zip(waiting, ENGINES[engine](jobs, min(workers, len(jobs))), strict=True):
                 done.append(finished(part))
                 bar.update(parts.rows_of(done[-1]))
         else:

@@ -133,6 +133,7 @@ def build(
     ] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="Build only this split; may be given again.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray (one task per upstream file).")] = "local",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first rows of each split, to try things.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing changed.")] = False,
     mark_overlaps: Annotated[
@@ -176,6 +177,7 @@ def build(
             out=out,
             splits=split or None,
             workers=workers,
+            engine=engine,
             limit=limit,
             force=force,
             mark_overlaps=mark_overlaps,
