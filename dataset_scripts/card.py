@@ -27,7 +27,7 @@ class Card:
         license_audio: terms of the sound.
         homepage: the publisher's page.
         citation: how to cite it.
-        clips: documented number of clips per split.
+        clips: documented number of clips per split, None where nobody documents it.
         redistribution: what the terms allow to be published again: `text`, `audio`, both or nothing.
         prose: a page of text with the known defects, Markdown.
     """
@@ -37,7 +37,7 @@ class Card:
     license_audio: str
     homepage: str
     citation: str
-    clips: dict[str, int] = field(default_factory=dict)
+    clips: dict[str, int | None] = field(default_factory=dict)
     redistribution: tuple[str, ...] = ()
     prose: str = ""
 

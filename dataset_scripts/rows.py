@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import math
 from abc import abstractmethod
@@ -103,6 +104,14 @@ class RowSource(Source):
         for row, values in zip(rows, batch.to_pylist(), strict=True):
             lost = [_lost(origin.record, said) for origin, said in zip(row.origins, self.derived(values), strict=True)]
             is_single = len(lost) == 1
+            if is_single and not lost[0].keys().isdisjoint(self.own_extra):
+                (origin,) = row.origins
+                name = sorted(lost[0].keys() & set(self.own_extra))[0]
+                raise origin.file.error(
+                    "the name is taken by a field of ours, so the column cannot be kept; rename it",
+                    record=origin.position + 1,
+                    field=name,
+                )
             extras.append(json.dumps({**row.extra, **(lost[0] if is_single else {})}, ensure_ascii=False))
             texts = [None if is_single or not one else json.dumps(one, ensure_ascii=False) for one in lost]
             provenances.append([self._provenance(one, text) for one, text in zip(row.origins, texts, strict=True)])
@@ -113,10 +122,15 @@ class RowSource(Source):
     def records(self, row: Record) -> Iterable[tuple[str, int, Record]]:
         """Yields the upstream records of a row."""
         origins = row["provenance"]
+        is_single = len(origins) == 1
         for origin, said in zip(origins, self.derived(row), strict=True):
-            kept = row["extra_json"] if len(origins) == 1 else origin["extra_json"]
-            record = merged(said, kept)
-            yield origin["file"], origin["row"], {key: record[key] for key in record if key not in self.own_extra}
+            record = merged(said, row["extra_json"] if is_single else origin["extra_json"])
+            # Names of ours stand beside upstream names only where a row has one record.
+            yield (
+                origin["file"],
+                origin["row"],
+                {key: record[key] for key in record if not is_single or key not in self.own_extra},
+            )
 
 
 _PROVENANCE = schema.SCHEMA.field("provenance").type
@@ -127,12 +141,14 @@ def _lost(record: Record, said: Record) -> Record:
     given = {key: value for key, value in said.items() if value is not None}
     if not given.keys() <= record.keys():
         raise ValueError(f"fields {sorted(given.keys() - record.keys())} are derived and were not in the upstream record")
-    return {key: value for key, value in record.items() if key not in given or _written(given[key]) != _written(value)}
+    return {key: value for key, value in record.items() if key not in given or not _is_same(given[key], value)}
 
 
-def _written(value: Any) -> str:
-    """Returns JSON, which tells 10 from 10.0 and from True."""
-    return json.dumps(value, sort_keys=True)
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are written the same in JSON, which tells 10 from 10.0 and from True."""
+    if isinstance(one, str) and isinstance(other, str):
+        return one == other
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _filled(value: Any, kind: pa.DataType) -> Any:
@@ -140,12 +156,16 @@ def _filled(value: Any, kind: pa.DataType) -> Any:
     if pa.types.is_list(kind):
         return [_filled(one, kind.value_type) for one in value or []]
     if pa.types.is_struct(kind) and isinstance(value, Mapping):
-        unknown = value.keys() - {one.name for one in kind}
-        if unknown:
-            raise TypeError(f"no field {sorted(unknown)} in {kind}")
-        scores: Record = {"scores": []} if any(one.name == "scores" for one in kind) else {}
-        return {**scores, **value}
+        names = _field_names(kind)
+        if not value.keys() <= names:
+            raise TypeError(f"no field {sorted(value.keys() - names)} in {kind}")
+        return {"scores": [], **value} if "scores" in names else value
     return value
+
+
+@functools.cache
+def _field_names(kind: pa.StructType) -> frozenset[str]:
+    return frozenset(field.name for field in kind)
 
 
 def caption(text: str, **fields: Any) -> Record:

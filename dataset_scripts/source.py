@@ -210,8 +210,8 @@ def source(name: str) -> Source:
 def describe_sources() -> list[dict[str, Any]]:
     """Returns one JSON-ready description per dataset, sorted by name.
 
-    Keys: `name`, `title`, `release`, `splits`, `subsets`, `clips` (documented clips per split), `license_text`,
-    `license_audio`, `homepage`, `files` (the upstream file names that are looked for), `needs`.
+    Keys: `name`, `title`, `release`, `splits`, `subsets`, `clips` (documented clips per split, None: not documented),
+    `license_text`, `license_audio`, `homepage`, `files` (the upstream file names that are looked for), `needs`.
     """
     found = []
     for name in SOURCES.names():

@@ -80,7 +80,7 @@ def _rows(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[s
 def _sources() -> Iterator[str]:
     rows = []
     for s in describe_sources():
-        clips = ", ".join(f"{split} {count:,}" for split, count in s["clips"].items())
+        clips = ", ".join(f"{split} {'?' if count is None else format(count, ',')}" for split, count in s["clips"].items())
         rows.append((f"`{s['name']}`", s["title"], s["release"], clips, s["license_text"], s["needs"]))
     return _rows(("config", "dataset", "release", "clips", "text licence", "needs"), rows)
 

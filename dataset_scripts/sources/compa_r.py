@@ -57,7 +57,7 @@ class CompaR(RowSource):
                 "id": f"{self.name}/{part.split}/{keys.without_sound_suffix(name)}",
                 "source_key": path,
                 "qa": [
-                    question(text, answer, task=one.record.get("task"), context=one.record.get("input") or None, origin="llm")
+                    question(text, answer, task=_text(one, "task"), context=_text(one, "input") or None, origin="llm")
                     for text, answer, one in asked
                 ],
                 "audio_ref": {"kind": "youtube" if video else "file", "key": video, "file_name": name, "member": path},
@@ -84,6 +84,11 @@ class CompaR(RowSource):
             }
             for one in row["qa"]
         ]
+
+
+def _text(origin: Origin, name: str) -> str | None:
+    value = origin.record.get(name)
+    return value if isinstance(value, str) else None
 
 
 def _asked(origin: Origin) -> list[Record]:

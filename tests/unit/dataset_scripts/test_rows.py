@@ -57,6 +57,13 @@ def test_mistakes_of_a_source_are_found() -> None:
         toy([{}], [{}], {"colour": "red"})
 
 
+def test_an_upstream_field_under_a_name_of_ours_stops_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "own_extra", ("lists",))
+    with pytest.raises(RecordError, match=r"t\.json, record 1: field 'lists': the name is taken by a field of ours"):
+        toy([{"lists": 1}], [{}])
+    assert toy([{"lists": 1}, {}], [{}, {}])[1] == {"lists": 1}
+
+
 def test_a_number_is_a_number_or_empty() -> None:
     assert number(Origin(FILE, 0, {"a": "1.5"}), "a") == 1.5
     assert number(Origin(FILE, 0, {"a": ""}), "a") is None
