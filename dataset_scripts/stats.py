@@ -24,7 +24,7 @@ def tally(table: pa.Table, primary_style: str) -> Tally:
     """Returns the sums over some rows.
 
     Args:
-        table: rows of the schema (`id`, `captions`, `duration_s`, `qa`, `tags`, `clip_keys`, `overlaps` are read).
+        table: rows of the schema (`id`, `caption`, `captions`, `duration_s`, `qa`, `tags`, `clip_keys`, `overlaps` are read).
         primary_style: captions in this style make up the mean caption length.
     """
     flat = pc.list_flatten(table["captions"]).combine_chunks()
@@ -50,6 +50,7 @@ def tally(table: pa.Table, primary_style: str) -> Tally:
         "primary_words": styles.get(primary_style, {}).get("words", 0),
         "qa": pc.sum(pc.list_value_length(table["qa"])).as_py() or 0,
         "tags": pc.sum(pc.list_value_length(table["tags"])).as_py() or 0,
+        "rows_without_caption": table["caption"].null_count,
         "rows_without_clip_key": pc.sum(pc.equal(pc.list_value_length(table["clip_keys"]), 0)).as_py() or 0,
         "styles": styles,
         "overlaps": _overlaps(table["overlaps"]),
@@ -131,6 +132,7 @@ def summary(one: Tally) -> dict[str, Any]:
         "qa": one.get("qa", 0),
         "tags": one.get("tags", 0),
         "rows_without_duration": one.get("rows", 0) - one.get("duration_rows", 0),
+        "rows_without_caption": one.get("rows_without_caption", 0),
         "rows_without_clip_key": one.get("rows_without_clip_key", 0),
         "styles": {
             name: {

@@ -60,7 +60,12 @@ def parsed(lines: bytes, count: int, shape: Shape) -> pa.Table | None:
         table = pyarrow.json.read_json(
             pa.BufferReader(lines),
             read_options=pyarrow.json.ReadOptions(block_size=1 << 20),
-            parse_options=pyarrow.json.ParseOptions(explicit_schema=shape.schema, unexpected_field_behavior="error"),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=shape.schema,
+                unexpected_field_behavior="error",
+                # Printed with indents, a record takes several lines: Arrow must not cut its blocks at just any of them.
+                newlines_in_values=lines.count(b"\n") > count,
+            ),
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.source import source
 
 IDS = st.sampled_from(["Yaaaaaaaaaa1", "Ybbbbbbbbbb2", "Yc", "", "Ydddddddddd4_1"])
@@ -58,3 +59,10 @@ def write(folder: Path, captions: list[Any], answers: list[Any]) -> dict[str, li
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, quoting=csv.QUOTE_ALL).writerows([header, *records])
     return {name: [dict(zip(header, one, strict=True)) for one in records] for name, (header, records) in files.items()}
+
+
+def test_clips_that_only_have_answers_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, [("Yaaaaaaaaaa1", "a"), ("odd", "b")], [("Ybbbbbbbbbb2", "x", "y", "z"), ("Yaaaaaaaaaa1", "x", "y", "z")])
+    report = build("audiosetcaps", raw=tmp_path, out=tmp_path / "out")
+    total = report.statistics["total"]
+    assert (total["rows"], total["rows_without_caption"], total["rows_without_clip_key"], total["qa"]) == (3, 1, 1, 6)
