@@ -326,6 +326,11 @@ class Exclusion:
             raise InputError(f"{written!r} asks for level {level!r}; expected one of {', '.join(LEVELS)}.")
         return cls(name, level or LEVELS[0])
 
+    def reaches(self, level: Integers) -> NDArray[np.bool_]:
+        """Returns which matches of these levels are strong enough to be left out."""
+        found: NDArray[np.bool_] = level > LEVELS.index(self.level)
+        return found
+
     @property
     def rule(self) -> str:
         """The rule under which dropped rows are counted."""
@@ -438,7 +443,7 @@ class Marker:
         rule = np.full(batch.num_rows, -1, np.int64)
         for number, one in reversed(list(enumerate(self.plan.excluded))):
             for some in matched[one.name]:
-                rule[found.rows[some.left[some.level > LEVELS.index(one.level)]]] = number
+                rule[found.rows[some.left[one.reaches(some.level)]]] = number
         rules = pa.array([one.rule for one in self.plan.excluded], pa.string())
         dropped = rules.take(pa.array(rule, mask=rule < 0))
         if self.plan.marked:
