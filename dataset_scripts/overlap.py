@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -390,8 +391,22 @@ def marking(data: Path, config: str, *, mark: bool, exclude: Sequence[Exclusion]
         sets[found.name] = found
         excluded.append(Exclusion(found.name, one.level))
     marked = tuple(_evaluation_sets(data, config)) if mark else ()
-    sets |= {name: built_set(name, data) for name in marked if name not in sets}
-    return Marking(marked, tuple(excluded), {name: places_of(found) for name, found in sets.items()})
+    return Marking(marked, tuple(excluded), {name: _settled(name, data) for name in dict.fromkeys([*sets, *marked])})
+
+
+def _settled(name: str, data: Path) -> Places:
+    """Returns what a set holds; another build that puts a new one in its place meanwhile is waited for."""
+    for is_last in (False, False, True):
+        try:
+            found = built_set(name, data)
+            held = places_of(found)
+            if is_last or read_manifest(found.folder) == found.manifest:
+                return held
+        except InputError:
+            if is_last:
+                raise
+        time.sleep(0.2)
+    raise InputError(f"{name} in {data} changes while it is read; is another program working there?")
 
 
 def _evaluation_sets(data: Path, config: str) -> Iterator[str]:
