@@ -144,7 +144,30 @@ clips = load_dataset("unified-audiocaps", "sample", split="test")  # from the fo
 Each config has its own licences and its own known defects: read its section before you use it."""
 
 
+_HEADER = [
+    "| split | clips | captions | hours | mean s | mean words | absent | questions |",
+    "|---|--:|--:|--:|--:|--:|--:|--:|",
+]
+
+
+def _mixture(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
+    """Returns the section of a mixture: what it is made of, and the licences of its sets."""
+    mixture = manifest["mixture"]
+    lines = [f"## {name}", "", f"{manifest['title']}: a mixture, digest `{mixture['digest']}`. {mixture['about']}".rstrip(), ""]
+    for one in mixture["sets"]:
+        drawn = f", {one['questions']:,} questions" if one["questions"] is not None else ""
+        lines.append(f"- {one['set']} (release {one['release']}): {one['rows']:,} of {one['candidates']:,} rows{drawn}")
+    avoided = mixture["recipe"]["decontaminate"]
+    lines += [
+        "",
+        f"The licences and defects are those of its sets. Left out, held by other sets: {', '.join(avoided) or 'nothing'}.",
+    ]
+    return "\n".join([*lines, "", *_HEADER, *(_row(split, figures) for split, figures in stats["splits"].items()), ""])
+
+
 def _section(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
+    if "mixture" in manifest:
+        return _mixture(name, manifest, stats)
     card = Card.load(name)
     lines = [
         f"## {name}",
@@ -154,8 +177,7 @@ def _section(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
         f"- Licence of the texts: {card.license_text}",
         f"- Licence of the sound: {card.license_audio}",
         "",
-        "| split | clips | captions | hours | mean s | mean words | absent | questions |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        *_HEADER,
         *(_row(split, figures) for split, figures in stats["splits"].items()),
     ]
     lines += [_row(f"{split} / {subset}", one) for split, subsets in stats["subsets"].items() for subset, one in subsets.items()]

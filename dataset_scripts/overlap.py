@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -326,6 +327,11 @@ class Exclusion:
             raise InputError(f"{written!r} asks for level {level!r}; expected one of {', '.join(LEVELS)}.")
         return cls(name, level or LEVELS[0])
 
+    def reaches(self, level: Integers) -> NDArray[np.bool_]:
+        """Returns which matches of these levels are strong enough to be left out."""
+        found: NDArray[np.bool_] = level > LEVELS.index(self.level)
+        return found
+
     @property
     def rule(self) -> str:
         """The rule under which dropped rows are counted."""
@@ -385,8 +391,22 @@ def marking(data: Path, config: str, *, mark: bool, exclude: Sequence[Exclusion]
         sets[found.name] = found
         excluded.append(Exclusion(found.name, one.level))
     marked = tuple(_evaluation_sets(data, config)) if mark else ()
-    sets |= {name: built_set(name, data) for name in marked if name not in sets}
-    return Marking(marked, tuple(excluded), {name: places_of(found) for name, found in sets.items()})
+    return Marking(marked, tuple(excluded), {name: _settled(name, data) for name in dict.fromkeys([*sets, *marked])})
+
+
+def _settled(name: str, data: Path) -> Places:
+    """Returns what a set holds; another build that puts a new one in its place meanwhile is waited for."""
+    for is_last in (False, False, True):
+        try:
+            found = built_set(name, data)
+            held = places_of(found)
+            if is_last or read_manifest(found.folder) == found.manifest:
+                return held
+        except InputError:
+            if is_last:
+                raise
+        time.sleep(0.2)
+    raise InputError(f"{name} in {data} changes while it is read; is another program working there?")
 
 
 def _evaluation_sets(data: Path, config: str) -> Iterator[str]:
@@ -438,7 +458,7 @@ class Marker:
         rule = np.full(batch.num_rows, -1, np.int64)
         for number, one in reversed(list(enumerate(self.plan.excluded))):
             for some in matched[one.name]:
-                rule[found.rows[some.left[some.level > LEVELS.index(one.level)]]] = number
+                rule[found.rows[some.left[one.reaches(some.level)]]] = number
         rules = pa.array([one.rule for one in self.plan.excluded], pa.string())
         dropped = rules.take(pa.array(rule, mask=rule < 0))
         if self.plan.marked:

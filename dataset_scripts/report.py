@@ -22,22 +22,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .arrays import ranges
 from .built import BuiltSet, read_batches
 from .errors import InputError, MissingRequirementError
 from .progress import progress
 from .stats import add, tally, word_counts
+from .texthash import Hashes, TextHasher
 
 RAW_STYLE = "description"
 DURATIONS_S = (0, 2, 5, 9, 11, 15, 20, 30, 60, 120, 300, 600)
 LENGTHS = (0, 5, 10, 15, 20, 25, 30, 40, 60, 80, 100)
 TIMES = (1, 2, 3, 6, 11, 101)
 GRADED_CAPTIONS = 5_000
-_TEXTS_AT_ONCE = 16_384
 _EDGE = re.compile(r"^[\W_]+|[\W_]+$")
 _COLUMNS = ("id", "captions", "duration_s", "domain", "qa", "tags", "clip_keys", "overlaps", "caption")
 
-Hashes = NDArray[np.uint64]
 Tokenizer = Callable[[list[str]], list[list[int]]]
 
 
@@ -161,33 +159,6 @@ class _Words:
         return found
 
 
-class _Hasher:
-    """Hashes texts to 64 bits, as sums of their bytes times random numbers that depend on the place (multilinear hashing)."""
-
-    def __init__(self) -> None:
-        self.table = np.zeros(0, np.uint64)
-
-    def of(self, texts: pa.StringArray) -> Hashes:
-        """Returns uint64[n]."""
-        pieces = [texts.slice(begin, _TEXTS_AT_ONCE) for begin in range(0, len(texts), _TEXTS_AT_ONCE)]
-        return np.concatenate([np.zeros(0, np.uint64), *map(self._of, pieces)])
-
-    def _of(self, texts: pa.StringArray) -> Hashes:
-        _, offsets, data = texts.buffers()
-        begins = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-        characters = np.frombuffer(data or b"", np.uint8)[begins[0] : begins[-1]]
-        lengths = np.diff(begins)
-        longest = int(lengths.max(initial=0))
-        if longest >= len(self.table):
-            self.table = np.random.Generator(np.random.PCG64(0)).integers(0, 2**64 - 1, 2 * longest + 64, np.uint64)
-        found = lengths.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        filled = lengths > 0
-        if filled.any():
-            terms = (characters.astype(np.uint64) + np.uint64(1)) * self.table[ranges(lengths)]
-            found[filled] += np.add.reduceat(terms, (begins[:-1] - begins[0])[filled])
-        return found ^ (found >> np.uint64(32))
-
-
 def describe(one: BuiltSet, tokenizer: str | None = None) -> dict[str, Any]:
     """Returns the statistics of a built set, JSON-ready.
 
@@ -201,7 +172,7 @@ def describe(one: BuiltSet, tokenizer: str | None = None) -> dict[str, Any]:
     """
     tokens = load_tokenizer(tokenizer) if tokenizer else None
     sums: dict[tuple[str, str | None], _Sums] = {}
-    words, hasher = _Words(), _Hasher()
+    words, hasher = _Words(), TextHasher()
     stride = max(1, one.rows // GRADED_CAPTIONS)
     with progress(one.rows, f"stats {one.name}", unit="row") as bar:
         for split, subset, path in one.shards():
@@ -242,7 +213,7 @@ def _count(
     batch: pa.RecordBatch,
     primary_style: str,
     words: _Words,
-    hasher: _Hasher,
+    hasher: TextHasher,
     tokens: Tokenizer | None,
     stride: int,
 ) -> None:

@@ -394,8 +394,45 @@ def view(
         raise InputError(f"--prompt and --audio-root shape messages; expected --as messages, not --as {kind}.")
     one = built_set(f"{name}/{split}" if split else name, data or Settings.from_environment().data)
     options: dict[str, Any] = {"prompt": prompt or views.PROMPT, "audio_root": audio_root} if kind == "messages" else {}
-    n = views.write(one, kind, out, style=style or (one.primary_style if kind == "references" else None), **options)
+    n = views.write(
+        one,
+        kind,
+        out,
+        style=style or (one.primary_style if kind == "references" and "mixture" not in one.manifest else None),
+        **options,
+    )
     _say(f"{out}: {n:,} rows")
+
+
+@app.command()
+def mix(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write. [default: the folder of the built sets]")] = None,
+    data: Data = None,
+) -> None:
+    """Build a mixture of built sets as a config of its own: deduplicated, decontaminated, drawn by seed, cited by one digest.
+
+    A recipe is YAML: name, sets (each a name, or set with subsets, rows or questions), and optionally title, about, seed,
+    deduplicate (clip, recording, none) and decontaminate (sets, as for `uac build --exclude`). A wrong name lists the recipes
+    that are shipped.
+
+    Example: uac mix wavcaps_supervised
+    """
+    from ..dataset_scripts.mixture import load_recipe
+    from ..dataset_scripts.mixture import mix as mix_sets
+
+    report = mix_sets(load_recipe(recipe), data or Settings.from_environment().data, out)
+    done = "is up to date" if report.reused else f"mixed in {report.seconds:.1f} s"
+    _say(f"{report.config} {done}: {report.path}")
+    for one in report.sets:
+        left_out = [f"{n:,} that {name} holds" for name, n in one["overlapping"].items() if n]
+        left_out += [f"{one['duplicates']:,} taken before"] if one["duplicates"] else []
+        asked = f", {one['questions']:,} questions" if one["questions"] is not None else ""
+        without = f", without {', '.join(left_out)}" if left_out else ""
+        _say(f"  {one['set']}: {one['rows']:,} of {one['candidates']:,} rows{asked}{without}")
+        if one["not_built"]:
+            typer.echo(f"warning: {one['set']} was built without {', '.join(one['not_built'])}", err=True)
+    _say(f"{report.rows:,} rows, digest {report.digest}")
 
 
 # -- scores ----------------------------------------------------------------------------------------------------------------------

@@ -100,6 +100,23 @@ def test_views_are_written_or_refused(uac, sample_data, tmp_path):
         assert message in uac(*common, *arguments, code=2).stderr
 
 
+def test_a_recipe_becomes_a_config(uac, tmp_path):
+    out = tmp_path / "unified-audiocaps"
+    uac("build", "sample", "--out", out)
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text("name: small\nseed: 3\nsets:\n  - {set: sample/train, rows: 5}\n  - sample/test\n")
+    told = uac("mix", recipe, "--data", out).stdout
+    assert "sample/train: 5 of 12 rows" in told
+    digest = told.split()[-1]
+    assert f"17 rows, digest {digest}" in told
+    assert "is up to date" in uac("mix", recipe, "--data", out).stdout
+    assert digest in (out / "README.md").read_text(encoding="utf-8")
+    uac("view", "small", "--as", "captions", "--out", tmp_path / "c.csv", "--data", out)
+    assert "wavcaps_supervised" in uac("mix", "nothing", "--data", out, code=2).stderr
+    recipe.write_text("name: small\nsets: [sample]\nsets_: 1\n")
+    assert "unknown key 'sets_'" in uac("mix", recipe, "--data", out, code=2).stderr
+
+
 @pytest.mark.parametrize("command", ["sources", "metrics", "benchmarks"])
 def test_lists_print_a_table_and_json(uac, command):
     assert len(uac(command).stdout.splitlines()) > 1

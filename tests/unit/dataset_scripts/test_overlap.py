@@ -12,7 +12,7 @@ import pytest
 from unified_audiocaps.dataset_scripts import schema
 from unified_audiocaps.dataset_scripts.arrays import record_batch
 from unified_audiocaps.dataset_scripts.build import build, read_split
-from unified_audiocaps.dataset_scripts.built import built_set
+from unified_audiocaps.dataset_scripts.built import BuiltSet, built_set
 from unified_audiocaps.dataset_scripts.card import render
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.dataset_scripts.keys import freesound_key
@@ -22,6 +22,7 @@ from unified_audiocaps.dataset_scripts.overlap import (
     Marker,
     Marking,
     OverlapReport,
+    Places,
     compare_list,
     overlaps,
     places,
@@ -202,6 +203,27 @@ def test_what_cannot_be_excluded_is_explained(tmp_path: Path, out: Path) -> None
         build("audiocaps_v2", raw=raw, out=out, exclude=[Exclusion("audiocaps/test"), Exclusion("audiocaps/test", "clip")])
     with pytest.raises(InputError, match="--exclude leaves no row of it"):
         build("audiocaps_v2", raw=raw, out=out, splits=["val"], exclude=[Exclusion("audiocaps/test")])
+
+
+def test_a_set_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def once(found: BuiltSet) -> Places:
+        calls.append(found.name)
+        if len(calls) == 1:
+            raise InputError("a shard is gone")
+        return places_of(found)
+
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.overlap.places_of", once)
+    report = build("audiocaps_v2", raw=v2(tmp_path), out=out)
+    assert calls == ["audiocaps/test"] * 2
+    assert report.statistics["total"]["overlaps"]["audiocaps/test"]["clip"] == 2
+    (out / "data/audiocaps/test-00000-of-00001.parquet").unlink()
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="build audiocaps again with --force"):
+        build("audiocaps_v2", raw=v2(tmp_path), out=out)
 
 
 def test_lists_of_similar_sounds_are_compared_with_ids(tmp_path: Path, out: Path) -> None:
