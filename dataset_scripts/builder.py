@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from . import schema
 from .build import build, built_configs
-from .card import Card
+from .card import cards_of
 from .errors import InputError
 from .manifest import read_manifest
 from .settings import Settings
-from .source import source
+from .source import SOURCES, source
 
 DATASET_NAME = "unified-audiocaps"
 ROWS_AT_ONCE = 1_000  # bounds the memory where rows hold sound
@@ -44,24 +44,27 @@ class UnifiedAudioCaps(datasets.ArrowBasedBuilder):  # type: ignore[misc] # `dat
     def __init__(self, data: Path, config: str, cache_dir: str | None = None) -> None:
         manifest = read_manifest(data / "data" / config)
         if manifest is None:
-            raise InputError(f"{config} is not built in {data}; build it: {source(config).build_command(data)}")
-        self._folder, self._splits = data / "data" / config, manifest["splits"]
+            command = source(config).build_command(data) if config in SOURCES.names() else f"uac mix RECIPE --out {data}"
+            raise InputError(f"{config} is not built in {data}; build it: {command}")
+        self._folder, self._manifest = data / "data" / config, manifest
         # another build is another folder of the cache; the newest one is what load_dataset takes
         digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
         super().__init__(cache_dir=cache_dir, dataset_name=DATASET_NAME, config_name=config, hash=digest)
 
     def _info(self) -> datasets.DatasetInfo:
-        card = Card.load(self._folder.name)
+        cards = cards_of(self._folder.name, self._manifest)
         return datasets.DatasetInfo(
-            description=card.prose,
-            citation=card.citation,
-            homepage=card.homepage,
-            license=f"text: {card.license_text}; audio: {card.license_audio}",
+            description="\n\n".join(card.prose for card in cards),
+            citation="\n\n".join(card.citation for card in cards),
+            homepage=cards[0].homepage,
+            license="; ".join(f"{card.name}: text {card.license_text}, audio {card.license_audio}" for card in cards),
             features=schema.features(),
         )
 
     def _split_generators(self, _dl_manager: Any) -> list[datasets.SplitGenerator]:
-        found = {split: sorted(str(path) for path in self._folder.glob(f"{split}-*.parquet")) for split in self._splits}
+        found = {
+            split: sorted(str(path) for path in self._folder.glob(f"{split}-*.parquet")) for split in self._manifest["splits"]
+        }
         return [datasets.SplitGenerator(name=split, gen_kwargs={"shards": shards}) for split, shards in found.items()]
 
     def _generate_tables(self, shards: Sequence[str]) -> Iterator[tuple[Any, pa.Table]]:

@@ -104,6 +104,14 @@ def render(data: Path) -> str:
     return f"---\n{head}---\n\n{_INTRODUCTION}\n" + "\n".join(sections)
 
 
+def cards_of(name: str, manifest: dict[str, Any]) -> list[Card]:
+    """Returns the card of a built config, or for a mixture those of all its sets."""
+    if "mixture" not in manifest:
+        return [Card.load(name)]
+    configs = dict.fromkeys(one["set"].partition("/")[0] for one in manifest["mixture"]["sets"])
+    return [Card.load(config) for config in configs]
+
+
 def subset_config(name: str, subset: str) -> str:
     """Returns the config name of a subset: `wavcaps_freesound`.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .card import Card, write_readme
+from .card import cards_of, write_readme
 from .errors import AccessError, ChecksumError, FetchError, InputError, OfflineError, Problem
 from .fetch import is_offline, is_published
-from .manifest import built_configs
+from .manifest import built_configs, read_manifest
 
 WHAT_IS_SENT = ["README.md", "data/**"]
 
@@ -101,12 +101,14 @@ def publish(data: Path, repo_id: str, *, private: bool = False, has_rights: bool
 def _check_rights(data: Path, configs: list[str]) -> None:
     problems = []
     for name in configs:
-        card = Card.load(name)
-        held = {"text": card.license_text} | ({"audio": card.license_audio} if _holds_audio(data, name) else {})
-        for kind, licence in held.items():
-            if kind not in card.redistribution:
-                message = f"the {kind} of {name} may not be published again: {licence}"
-                problems.append(Problem("E_LICENCE", message, column=name))
+        has_audio = _holds_audio(data, name)
+        for card in cards_of(name, read_manifest(data / "data" / name) or {}):
+            held = {"text": card.license_text} | ({"audio": card.license_audio} if has_audio else {})
+            for kind, licence in held.items():
+                if kind not in card.redistribution:
+                    inside = "" if card.name == name else f" in {name}"
+                    message = f"the {kind} of {card.name}{inside} may not be published again: {licence}"
+                    problems.append(Problem("E_LICENCE", message, column=name))
     if problems:
         raise InputError(
             "some of what is built here may not be published by everybody. Build a folder without it (--out), or say "

@@ -400,7 +400,7 @@ def flesch_kincaid(text: str) -> float:
     """Returns the Flesch-Kincaid grade of a text, by the package textstat.
 
     Raises:
-        MissingRequirementError: textstat is not installed.
+        MissingRequirementError: textstat is not installed, or the pronouncing dictionary that it counts syllables with is not.
     """
     try:
         package = importlib.import_module("textstat")
@@ -408,7 +408,12 @@ def flesch_kincaid(text: str) -> float:
         raise MissingRequirementError(
             "the textstat package", "The Flesch-Kincaid grade is computed by it.", 'pip install "unified-audiocaps[statistics]"'
         ) from None
-    return float(package.flesch_kincaid_grade(text))
+    try:
+        return float(package.flesch_kincaid_grade(text))
+    except LookupError:  # NLTK's word for data that is not on this machine
+        raise MissingRequirementError(
+            "NLTK's data set cmudict", "textstat counts syllables with it.", "python -m nltk.downloader cmudict (once, online)"
+        ) from None
 
 
 def _grader() -> tuple[Callable[[str], float] | None, str]:

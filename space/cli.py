@@ -221,12 +221,11 @@ def install(
     Example: uac install sample clotho
     """
     from ..dataset_scripts.builder import install as install_source
-    from ..dataset_scripts.source import source
 
     if raw is not None and len(names) > 1:
         raise InputError(f"--raw {raw} was given for {len(names)} datasets; install them one by one.")
-    for one in [source(name) for name in names]:
-        _say(f"{one.name} is installed: {install_source(one.name, data=data, raw=raw)}")
+    for name in names:
+        _say(f"{name} is installed: {install_source(name, data=data, raw=raw)}")
 
 
 def _listed(values: Iterable[str] | None) -> list[str]:

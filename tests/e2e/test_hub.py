@@ -132,3 +132,19 @@ def test_what_a_card_does_not_allow_is_not_published(double, online, uac, tmp_pa
 def test_publishing_nothing_or_nowhere_is_refused(online, uac, sample_data, tmp_path, repo, told):
     data = sample_data if "OWNER" in told else tmp_path
     assert told in uac("publish", "dataset", "--repo", repo, "--data", data, code=2, **online).stderr
+
+
+def test_a_mixture_needs_the_rights_of_all_its_sets_and_installs(double, online, uac, tmp_path):
+    out = tmp_path / "unified-audiocaps"
+    uac("build", "sample", "--out", out)
+    uac("build", "clotho", "--raw", ROOT / "tests/fixtures/sources/clotho/raw", "--out", out)
+    recipe = tmp_path / "both.yaml"
+    recipe.write_text("name: both\nsets: [sample/train, clotho/development]\n")
+    uac("mix", recipe, "--data", out)
+    told = uac("publish", "dataset", "--repo", "my-lab/unified-audiocaps", "--data", out, code=2, **online).stderr
+    assert "the text of clotho in both may not be published again" in told
+    offline = {**online, "HF_HUB_OFFLINE": "1"}
+    uac("install", "both", "--data", out, **offline)
+    load = 'load_dataset("unified-audiocaps", "both", split="train")'
+    code = f"import json; from datasets import load_dataset; print(json.dumps({load}.num_rows))"
+    assert python(code, offline, tmp_path.parent) > 12

@@ -102,6 +102,12 @@ def test_the_grade_needs_its_package(data: Path, monkeypatch: pytest.MonkeyPatch
     found = report.describe(built_set("sample", data))
     assert found["groups"][0]["flesch_kincaid"] is None
     assert "Flesch-Kincaid grade left out" in found["notes"][0]
+
+    def no_dictionary(text: str) -> float:
+        raise LookupError("Resource cmudict not found.")
+
+    monkeypatch.setitem(sys.modules, "textstat", SimpleNamespace(flesch_kincaid_grade=no_dictionary))
+    assert "python -m nltk.downloader cmudict" in report.describe(built_set("sample", data))["notes"][0]
     monkeypatch.setitem(sys.modules, "textstat", SimpleNamespace(flesch_kincaid_grade=lambda text: 3.0))
     found = report.describe(built_set("sample", data))
     assert found["groups"][0]["flesch_kincaid"] == 3.0
