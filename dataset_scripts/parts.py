@@ -19,6 +19,7 @@ from . import atomic, schema, shards, stats
 from .overlap import Marker, Marking
 from .pipeline import ahead, recut
 from .source import Source, source
+from .texthash import SeenTexts
 from .upstream.files import Part
 
 DUPLICATE_RULE = "duplicate_id"
@@ -131,20 +132,13 @@ def _first_of_each_id(
     one: Source, part: Part, batches: Iterable[pa.RecordBatch], dropped: list[dict[str, Any]]
 ) -> Iterator[pa.RecordBatch]:
     """Yields the rows whose id was not there before in the part; the upstream records of the others go to `dropped`."""
-    seen: set[str] = set()
+    seen = SeenTexts()
     for batch in batches:
-        ids = batch["id"].to_pylist()
-        before = len(seen)
-        known = seen.intersection(ids)
-        seen.update(ids)
-        if len(seen) - before == len(ids):
+        is_new = seen.are_new(batch["id"])
+        if is_new.all():
             yield batch
             continue
-        keep = []
-        for identifier in ids:
-            keep.append(identifier not in known)
-            known.add(identifier)
-        mask = pa.array(keep)
+        mask = pa.array(is_new)
         _drop(one, part, batch.filter(pc.invert(mask)), DUPLICATE_RULE, dropped)
         yield batch.filter(mask)
 

@@ -17,10 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from . import atomic, parts, schema, shards, stats
-from .errors import InputError, Problem
+from .errors import SHOWN_PROBLEMS, InputError, Problem
 from .manifest import Manifest
 from .parts import Entry
 from .source import Source
+from .texthash import SeenTexts
+
+_IDS_AT_ONCE = 50_000
 
 
 class Staging:
@@ -148,12 +151,16 @@ def _check_ids_across(one: Source, paths: list[Path], entries: list[Entry]) -> N
     """Refuses ids that two parts share; inside a part they were told apart already."""
     if len(entries) < 2:
         return
-    ids = pa.concat_tables([pq.read_table(path, columns=["id"], partitioning=None) for path in paths])["id"]
-    counts = ids.value_counts()
-    repeated = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
-    if len(repeated):
-        problems = [Problem("E_DUP_ID", "in more than one upstream file", id=row["values"]) for row in repeated[:20].to_pylist()]
-        raise InputError(f"{one.name}: {len(repeated)} ids are in several upstream files.", problems, total=len(repeated))
+    seen, repeated, shown = SeenTexts(), 0, list[str]()
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_IDS_AT_ONCE, columns=["id"]):
+                again = batch["id"].filter(pa.array(~seen.are_new(batch["id"])))
+                repeated += len(again)
+                shown += again.slice(0, max(0, SHOWN_PROBLEMS - len(shown))).to_pylist()
+    if repeated:
+        problems = [Problem("E_DUP_ID", "in more than one upstream file", id=one_id) for one_id in shown]
+        raise InputError(f"{one.name}: {repeated} ids are in several upstream files.", problems, total=repeated)
 
 
 def _statistics(one: Source, entries: list[Entry], unknown: list[str]) -> dict[str, Any]:

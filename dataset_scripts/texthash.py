@@ -1,4 +1,4 @@
-"""64-bit hashes of texts at numpy speed: to count repeats, to find equal keys, and to draw rows by seed."""
+"""64-bit hashes of texts at numpy speed: to count repeats, to find equal keys and ids, and to draw rows by seed."""
 
 from __future__ import annotations
 
@@ -47,6 +47,44 @@ class TextHasher:
             terms = (characters.astype(np.uint64) + np.uint64(1)) * self.table[ranges(lengths)]
             found[filled] += np.add.reduceat(terms, (begins[:-1] - begins[0])[filled])
         return mixed(found)
+
+
+class SeenTexts:
+    """Tells which texts were there before, in 16 bytes each instead of the texts themselves.
+
+    A text is known by two hashes of different seeds: among ten million texts, two different ones are taken for the same once in
+    10^24 draws.
+    """
+
+    def __init__(self) -> None:
+        self._hashers = TextHasher(1), TextHasher(2)
+        # sorted runs, each at least twice as long as the next, so that few are searched and little is merged
+        self._runs: list[tuple[Hashes, Hashes]] = []
+
+    def are_new(self, texts: pa.StringArray) -> NDArray[np.bool_]:
+        """Returns bool[n]: whether a text was neither in an earlier call nor before in this one; remembers all."""
+        first, second = (hasher.of(texts) for hasher in self._hashers)
+        order = np.lexsort((second, first))  # stable: the first of equal texts stays first
+        first, second = first[order], second[order]
+        is_new = np.ones(len(order), bool)
+        is_new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+        for known, other in self._runs:
+            at = np.minimum(np.searchsorted(known, first), len(known) - 1)
+            is_new &= (known[at] != first) | (other[at] != second)
+        self._add(first[is_new], second[is_new])
+        found = np.empty(len(order), bool)
+        found[order] = is_new
+        return found
+
+    def _add(self, first: Hashes, second: Hashes) -> None:
+        if not len(first):
+            return
+        self._runs.append((first, second))
+        while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
+            (a, b), (c, d) = self._runs[-2:]
+            keys, values = np.concatenate([a, c]), np.concatenate([b, d])
+            order = np.argsort(keys, kind="stable")
+            self._runs[-2:] = [(keys[order], values[order])]
 
 
 def mixed(values: Hashes) -> Hashes:

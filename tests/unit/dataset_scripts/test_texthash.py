@@ -2,7 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
-from unified_audiocaps.dataset_scripts.texthash import TextHasher, numbered
+from hypothesis import given
+from hypothesis import strategies as st
+from unified_audiocaps.dataset_scripts.texthash import SeenTexts, TextHasher, numbered
 
 
 def test_hashes_tell_texts_apart_wherever_they_stand() -> None:
@@ -34,3 +36,14 @@ def test_hashes_of_similar_ids_are_spread_evenly() -> None:
 def test_numbers_tell_equal_hashes_apart() -> None:
     values = np.array([5, 5, 5, 6], np.uint64)
     assert len(set(numbered(values, np.array([0, 1, 2, 0])).tolist())) == 4
+
+
+@given(st.lists(st.lists(st.sampled_from([f"row/{i}" for i in range(40)]), max_size=30), max_size=12))
+def test_seen_texts_are_those_of_a_set(batches: list[list[str]]) -> None:
+    seen, known = SeenTexts(), set()
+    for batch in batches:
+        expected = []
+        for text in batch:
+            expected.append(text not in known)
+            known.add(text)
+        assert seen.are_new(pa.array(batch, pa.string())).tolist() == expected
