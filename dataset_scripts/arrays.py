@@ -114,6 +114,14 @@ def row_order(lengths: Sequence[Integers]) -> tuple[Integers, Integers]:
     return order, counts
 
 
+def characters_of(texts: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Returns the bytes of all texts, one after the other and without a copy, and int64[n + 1]: where each begins and ends."""
+    _, offsets, data = texts.buffers()
+    begins = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    characters = np.frombuffer(data or b"", np.uint8)[begins[0] : begins[-1]]
+    return characters, begins - begins[0]
+
+
 def stretches(begins: Integers, lengths: Integers) -> Integers:
     """Returns the places begin, begin + 1, ... of every stretch, one stretch after the other.
 

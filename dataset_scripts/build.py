@@ -104,8 +104,8 @@ def build(
 
     Raises:
         UnknownNameError: no such dataset or split.
-        InputError: `exclude` names a set that was not built.
-        InputError: `raw` does not hold what is needed, or two upstream files claim the same ids.
+        InputError: `raw` does not hold what is needed, two upstream files claim the same ids, or `exclude` names a set that was
+            not built.
         FetchError: the files were to be fetched and could not be.
         RecordError: an upstream file holds something that its format forbids.
         StorageError: the disk is full or the folder cannot be written.
@@ -115,11 +115,11 @@ def build(
     chosen = _split_names(one, splits)
     if workers < 1 or (limit is not None and limit < 1):
         raise InputError(f"workers is {workers} and limit is {limit}; expected numbers from 1 up.")
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
     if raw is None and one.remote is not None and one.default_raw() is None:
         raw = fetch(one).folder
     plan = marking(out, name, mark=mark_overlaps, exclude=exclude)
-    if engine not in ENGINES:
-        raise UnknownNameError("engine", engine, ENGINES)
     found = one.locate(raw, without=out)
     wanted = [part for part in found.parts if part.split in chosen]
     _check_asked(one, splits, chosen, wanted, found.missing)

@@ -116,11 +116,8 @@ class _Record:
         self.commit: str | None = values.get("commit")
         self.sha256: dict[str, str] = values.get("sha256", {})
 
-    def is_current(self, path: Path, name: str) -> bool:
-        return path.is_file() and name in self.sha256 and _sha256(path) == self.sha256[name]
-
-    def add(self, path: Path, name: str) -> None:
-        self.sha256[name] = _sha256(path)
+    def add(self, name: str, sha256: str) -> None:
+        self.sha256[name] = sha256
         values = {"commit": self.commit, "sha256": dict(sorted(self.sha256.items()))}
         atomic.write_text(self._path, json.dumps(values, indent=2) + "\n")
 
@@ -130,19 +127,21 @@ def _from_urls(source: Source, files: Sequence[RemoteFile], folder: Path, record
     with progress(len(files), f"fetching {source.name}", unit="file") as bar:
         for file in files:
             path = folder / file.name
-            if record.is_current(path, file.name) or (file.sha256 and path.is_file() and _sha256(path) == file.sha256):
+            sha256 = _sha256_if_there(path)
+            if sha256 is not None and sha256 in {record.sha256.get(file.name), file.sha256}:
                 report.reused.append(file.name)
             else:
                 if is_offline():
                     raise OfflineError(f"{file.name} is not in {folder} and HF_HUB_OFFLINE is set. {source.how_to_get()}")
-                _download(source, file, path)
+                sha256 = _download(source, file, path)
                 report.fetched.append(file.name)
-            record.add(path, file.name)
+            record.add(file.name, sha256)
             bar.update(1)
     return report
 
 
-def _download(source: Source, file: RemoteFile, path: Path) -> None:
+def _download(source: Source, file: RemoteFile, path: Path) -> str:
+    """Fetches one file and returns its sha256."""
     import pooch
 
     downloader = pooch.HTTPDownloader(timeout=TIMEOUT_S, headers={"User-Agent": "unified-audiocaps"})
@@ -158,7 +157,7 @@ def _download(source: Source, file: RemoteFile, path: Path) -> None:
             f"{source.name}: {file.url} could not be fetched ({error}). Try again, or: {source.how_to_get()}"
         ) from error
     partial = path.with_name(f"{path.name}.partial")
-    found = _sha256(partial)
+    found = atomic.sha256_of(partial)
     if file.sha256 and found != file.sha256:
         partial.unlink()
         raise ChecksumError(
@@ -166,11 +165,12 @@ def _download(source: Source, file: RemoteFile, path: Path) -> None:
             "on the way; nothing was kept. Get the published release by hand, or report it."
         )
     partial.replace(path)
+    return found
 
 
 def _from_hub(source: Source, repository: HubRepository, folder: Path, record: _Record) -> FetchReport:
     if is_offline():
-        if record.sha256 and all(record.is_current(folder / name, name) for name in record.sha256):
+        if record.sha256 and all(_sha256_if_there(folder / name) == known for name, known in record.sha256.items()):
             return FetchReport(folder, [], sorted(record.sha256))
         raise OfflineError(f"the files of {source.name} are not in {folder} and HF_HUB_OFFLINE is set. {source.how_to_get()}")
     from huggingface_hub import HfApi, hf_hub_download
@@ -194,28 +194,44 @@ def _from_hub(source: Source, repository: HubRepository, folder: Path, record: _
         with progress(len(wanted), f"fetching {source.name}", unit="file") as bar:
             for name in wanted:
                 path = folder / name
-                if path.is_file() and is_published(path, published[name]) and (changed or record.is_current(path, name)):
+                sha256 = _sha256_if_published(path, published[name])
+                if sha256 is not None and (changed or record.sha256.get(name) == sha256):
                     report.reused.append(name)
                 else:
                     path.unlink(missing_ok=True)
                     hf_hub_download(repository.repo_id, name, repo_type="dataset", revision=commit, local_dir=folder)
-                    if not is_published(path, published[name]):
+                    sha256 = _sha256_if_published(path, published[name])
+                    if sha256 is None:
                         path.unlink()
                         raise ChecksumError(f"{source.name}: {name} arrived damaged; nothing of it was kept. Call it again.")
                     report.fetched.append(name)
-                record.add(path, name)
+                record.add(name, sha256)
                 bar.update(1)
     return report
 
 
 def is_published(path: Path, entry: Any) -> bool:
-    """Compares with what the repository says of a file: sha256 for large files, git's blob hash for the others."""
-    if path.stat().st_size != entry.size:
-        return False
+    """Tells whether a file is the one that the repository's entry describes."""
+    return _sha256_if_published(path, entry) is not None
+
+
+def _sha256_if_published(path: Path, entry: Any) -> str | None:
+    """Returns a file's sha256, None where it is missing or not what the repository says of it.
+
+    The repository gives the sha256 of large files, and git's blob hash of the others.
+    """
+    if not path.is_file() or path.stat().st_size != entry.size:
+        return None
     if entry.lfs is not None:
-        return _sha256(path) == str(entry.lfs.sha256)
+        sha256 = atomic.sha256_of(path)
+        return sha256 if sha256 == str(entry.lfs.sha256) else None
     content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == str(entry.blob_id)
+    blob_id = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return hashlib.sha256(content).hexdigest() if blob_id == str(entry.blob_id) else None
+
+
+def _sha256_if_there(path: Path) -> str | None:
+    return atomic.sha256_of(path) if path.is_file() else None
 
 
 @contextmanager
@@ -246,8 +262,3 @@ def is_offline() -> bool:
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

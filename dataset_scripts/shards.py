@@ -6,7 +6,6 @@ leave no trace. zstd, page index, no time stamps. A shard is flushed to the disk
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .atomic import sha256_of
 from .schema import schema_with_features
 
 ROW_GROUPS_PER_SHARD = 50
@@ -71,9 +71,7 @@ def write_file(groups: Iterable[pa.Table], path: Path) -> int:
 
 def identity(path: Path) -> dict[str, Any]:
     """Returns a file's `bytes` and `sha256`."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _chunks(tables: Iterable[pa.Table], size: int) -> Iterator[Iterator[pa.Table]]:

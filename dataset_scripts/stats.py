@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .arrays import characters_of
+
 _TEXTS_AT_ONCE = 4096  # what fits into a processor's cache is counted several times faster
 # Runs of what Python's str.split() does not split at: RE2's \s knows only some of Unicode's white space.
 _WORD = r"[^\s\p{Z}\x0b\x1c-\x1f\x{85}]+"
@@ -79,10 +81,7 @@ def word_counts(texts: pa.StringArray) -> pa.Int32Array:
 
 
 def _word_counts(texts: pa.StringArray) -> pa.Int32Array:
-    _, offsets, data = texts.buffers()
-    begins = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    characters = np.frombuffer(data or b"", np.uint8)[begins[0] : begins[-1]]
-    begins -= begins[0]
+    characters, begins = characters_of(texts)
     filled = begins[:-1] < begins[1:]
     firsts = begins[:-1][filled]
     counts = np.zeros(len(texts), np.int32)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .arrays import ranges
+from .arrays import characters_of, ranges
 
 Hashes = NDArray[np.uint64]
 
@@ -32,9 +32,7 @@ class TextHasher:
         return np.concatenate([np.zeros(0, np.uint64), *map(self._of, pieces)])
 
     def _of(self, texts: pa.StringArray) -> Hashes:
-        _, offsets, data = texts.buffers()
-        begins = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-        characters = np.frombuffer(data or b"", np.uint8)[begins[0] : begins[-1]]
+        characters, begins = characters_of(texts)
         lengths = np.diff(begins)
         longest = int(lengths.max(initial=0))
         if longest >= len(self.table):  # a longer table begins with the numbers of the shorter one
@@ -45,7 +43,7 @@ class TextHasher:
         filled = lengths > 0
         if filled.any():
             terms = (characters.astype(np.uint64) + np.uint64(1)) * self.table[ranges(lengths)]
-            found[filled] += np.add.reduceat(terms, (begins[:-1] - begins[0])[filled])
+            found[filled] += np.add.reduceat(terms, begins[:-1][filled])
         return mixed(found)
 
 

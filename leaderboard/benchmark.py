@@ -16,6 +16,7 @@ from typing import Any
 
 from ..dataset_scripts.build import read_split
 from ..dataset_scripts.errors import InputError, UnknownNameError
+from ..dataset_scripts.source import source
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class Benchmark:
         primary_metric: the metric that ranks.
         n_items: how many clips a submission must cover; all of them.
         items_sha256: digest of ids and references, see `items_digest`.
-        build_command: what creates the references on this machine.
         version: raised by any change of what is scored or how.
         style: caption style of the references.
         metrics: names of the metrics, in the order of the board's columns.
@@ -47,7 +47,6 @@ class Benchmark:
     primary_metric: str
     n_items: int
     items_sha256: str
-    build_command: str
     version: int = 1
     style: str = "default"
     metrics: tuple[str, ...] = ("bleu", "rouge_l", "cider_d", "sbert_sim", "date")
@@ -57,12 +56,17 @@ class Benchmark:
     @cached_property
     def digest(self) -> str:
         """Returns eight hex digits over everything that can move a score."""
-        meaning = {k: v for k, v in asdict(self).items() if k not in {"title", "description", "build_command"}}
+        meaning = {k: v for k, v in asdict(self).items() if k not in {"title", "description"}}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:8]
+
+    def build_command(self, data: Path = Path("unified-audiocaps")) -> str:
+        """Returns what creates the references in the folder `data`."""
+        return source(self.config).build_command(data)
 
     def describe(self) -> dict[str, Any]:
         """Returns the definition as plain JSON values."""
-        return {**asdict(self), "metrics": list(self.metrics), "digest": self.digest}
+        more = {"metrics": list(self.metrics), "build_command": self.build_command(), "digest": self.digest}
+        return {**asdict(self), **more}
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         primary_metric="date",
         n_items=12,
         items_sha256="959944cba50f30367fdc3993287dd7e9c879f11d00b926e6ffac587683452f91",
-        build_command="uac build sample",
     ),
     Benchmark(
         id="audiocaps-test",
@@ -105,7 +108,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         primary_metric="cider_d",
         n_items=975,
         items_sha256="c3b3a8c0f9b77f759e09d9b18f6fe73ee8e7a2401209c7fa6fa34c10ea012261",
-        build_command="uac build audiocaps --raw DIR",
     ),
     Benchmark(
         id="clotho-evaluation",
@@ -116,7 +118,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         primary_metric="cider_d",
         n_items=1045,
         items_sha256="f440a48b4ff25f08b9ff1a0a0f806007ddb9669661c1bf1086ccb6661e84da37",
-        build_command="uac build clotho --raw DIR",
     ),
     Benchmark(
         id="mecat-caption",
@@ -128,7 +129,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         primary_metric="date",
         n_items=20052,
         items_sha256="d6022ed45a87a1336baf081e08491ac43dff999bae19b762df70b732cd3c0015",
-        build_command="uac build mecat",
     ),
 )
 
@@ -175,7 +175,7 @@ def load_items(benchmark: Benchmark, data: Path) -> BenchmarkItems:
     except InputError as error:
         raise InputError(
             f"benchmark {benchmark.id} needs the {benchmark.split} split of {benchmark.config} in {data}, which is not built. "
-            f"Build it: {benchmark.build_command}{_out_option(data)}\n  ({error.headline})"
+            f"Build it: {benchmark.build_command(data)}\n  ({error.headline})"
         ) from None
     ids = table["id"].to_pylist()
     captions = table["captions"].combine_chunks()
@@ -190,17 +190,13 @@ def load_items(benchmark: Benchmark, data: Path) -> BenchmarkItems:
         raise InputError(
             f"{data} holds {len(references):,} clips of {benchmark.config}/{benchmark.split} with digest {found[:12]}; benchmark "
             f"{benchmark.id} version {benchmark.version} is frozen at {benchmark.n_items:,} clips with digest "
-            f"{benchmark.items_sha256[:12]}. Build the complete release: {benchmark.build_command}{_out_option(data)} --force"
+            f"{benchmark.items_sha256[:12]}. Build the complete release: {benchmark.build_command(data)} --force"
         )
     audio = table["audio_ref"].combine_chunks()
     kinds, keys, file_names = (pc.struct_field(audio, name).to_pylist() for name in ("kind", "key", "file_name"))
     # the field's copies of AudioSet clips are called after the video, with a Y in front
     customary = [f"Y{key}.wav" if kind == "youtube" else None for kind, key in zip(kinds, keys, strict=True)]
     return BenchmarkItems(benchmark, references, _aliases(ids, table["source_key"].to_pylist(), keys, file_names, customary))
-
-
-def _out_option(data: Path) -> str:
-    return "" if data == Path("unified-audiocaps") else f" --out {data}"
 
 
 def _aliases(ids: list[str], *names: list[str | None]) -> dict[str, str]:

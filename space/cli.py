@@ -115,7 +115,7 @@ def benchmarks(as_json: AsJson = False) -> None:
     if as_json:
         _print_json([benchmark.describe() for benchmark in BENCHMARKS])
         return
-    rows = [(b.id, b.version, f"{b.n_items:,}", b.primary_metric, b.build_command, b.title) for b in BENCHMARKS]
+    rows = [(b.id, b.version, f"{b.n_items:,}", b.primary_metric, b.build_command(), b.title) for b in BENCHMARKS]
     _table(rows, ("ID", "VERSION", "CLIPS", "RANKED BY", "REFERENCES FROM", "TITLE"))
 
 

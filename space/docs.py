@@ -96,7 +96,7 @@ def _metrics() -> Iterator[str]:
 
 def _benchmarks() -> Iterator[str]:
     rows = [
-        (f"`{b.id}`", b.title, f"{b.n_items:,}", f"`{b.primary_metric}`", f"`{b.build_command}`", f"`{b.digest}`")
+        (f"`{b.id}`", b.title, f"{b.n_items:,}", f"`{b.primary_metric}`", f"`{b.build_command()}`", f"`{b.digest}`")
         for b in BENCHMARKS
     ]
     return _rows(("benchmark", "title", "clips", "ranked by", "references from", "definition"), rows)

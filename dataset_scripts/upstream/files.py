@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from ..atomic import sha256_of
 from ..errors import InputError, Problem, RecordError
 
 BLOCK_BYTES = 4 << 20
@@ -92,8 +92,7 @@ class RawFile:
 
     def digest(self) -> str:
         """Returns the sha256 of the file's bytes, hex."""
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(self.path)
 
     def open(self) -> BinaryIO:
         """Opens the file for reading; `.gz` is unpacked.

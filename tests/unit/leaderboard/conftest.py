@@ -40,7 +40,6 @@ def benchmark_def() -> Benchmark:
         subtask="long",
         n_items=3,
         items_sha256=items_digest(REFERENCES),
-        build_command="uac build tiny",
     )
 
 
