@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 WORDS = (
     "a the two some heavy light distant near steady sudden dog engine rain wind bell door child crowd river train bird clock "
@@ -38,16 +40,22 @@ MECAT_TEXTS = f'STRUCT({TEXTS}, "domain" VARCHAR)'
 QA_TEXTS = 'STRUCT(category VARCHAR, difficulty VARCHAR, question VARCHAR, answer VARCHAR, "domain" VARCHAR)'
 
 
-def sentences(rng: np.random.Generator, n: int, words: int) -> list[str]:
-    """Returns `n` sentences of about `words` words."""
-    drawn = rng.integers(0, len(WORDS), (n, words))
-    return [" ".join(WORDS[i] for i in row).capitalize() + "." for row in drawn]
+def sentences(rng: np.random.Generator, n: int, phrases: int, words: int) -> list[str]:
+    """Returns `n` sentences, practically all different, of `phrases` phrases of `words` words.
+
+    The number of phrases is such that zstd shrinks the texts as much as MECAT's long captions: 4.1 against 4.2 times.
+    """
+    drawn = rng.integers(0, len(WORDS), (5000, words))
+    pool = pa.array([" ".join(WORDS[i] for i in row) for row in drawn])
+    pieces = [pool.take(pa.array(rng.integers(0, len(pool), n))) for _ in range(phrases)]
+    found: list[str] = pc.binary_join_element_wise(pc.utf8_capitalize(pieces[0]), *pieces[1:], " ").to_pylist()
+    return found
 
 
 def write_wavcaps(folder: Path, n: int) -> list[Path]:
     """Writes a FreeSound file: one object with a list; descriptions with quotes, line breaks and letters beyond ASCII."""
     rng = np.random.default_rng(1)
-    captions, descriptions = sentences(rng, n, 8), sentences(rng, n, 30)
+    captions, descriptions = sentences(rng, n, 2, 4), sentences(rng, n, 5, 6)
     path = folder / "fsd_final.json"
     with path.open("w", encoding="utf-8") as stream:
         stream.write('{"num_captions_per_audio": 1, "data": [')
@@ -57,7 +65,7 @@ def write_wavcaps(folder: Path, n: int) -> list[Path]:
                 "id": str(i),
                 "file_name": f"{name}.wav",
                 "href": f"/people/writer{i % 977}/sounds/{i}/",
-                "tags": descriptions[i].lower().rstrip(".").split()[: 3 + i % 6],
+                "tags": descriptions[i].lower().split()[: 3 + i % 6],
                 "description": descriptions[i] + ('\r\n"Recorded" at the café.' if i % 3 == 0 else ""),
                 "author": f"writer{i % 977}",
                 "duration": int(i % 60) if i % 10 == 0 else (i % 6000) / 97,
@@ -73,18 +81,18 @@ def write_wavcaps(folder: Path, n: int) -> list[Path]:
 def write_mecat(folder: Path, n: int) -> list[Path]:
     """Writes a domain: a caption file with 18 texts per clip, and a QA file with five questions per clip."""
     rng = np.random.default_rng(2)
-    pool = sentences(rng, 20_000, 12)
-    drawn = rng.integers(0, len(pool), (n, 6, 3))
-    caption, qa = folder / "caption/test/SMA.jsonl", folder / "qa/test/SMA.jsonl"
-    caption.parent.mkdir(parents=True)
-    qa.parent.mkdir(parents=True)
-    with caption.open("w", encoding="utf-8") as captions, qa.open("w", encoding="utf-8") as questions:
+    captions = iter(sentences(rng, 18 * n, 3, 4))
+    questions = iter(sentences(rng, 5 * n, 2, 4))
+    first, second = folder / "caption/test/SMA.jsonl", folder / "qa/test/SMA.jsonl"
+    first.parent.mkdir(parents=True)
+    second.parent.mkdir(parents=True)
+    with first.open("w", encoding="utf-8") as caption_lines, second.open("w", encoding="utf-8") as qa_lines:
         for i in range(n):
             key = f"{i:011d}_{i % 300}_{i % 97}_{i % 300 + 10}_{i % 97}"
-            texts = {style: [pool[k] for k in drawn[i, j]] for j, style in enumerate(STYLES)}
-            captions.write(json.dumps({key: {**texts, "domain": "SMA"}}) + "\n")
+            texts = {style: [next(captions) for _ in range(3)] for style in STYLES}
+            caption_lines.write(json.dumps({key: {**texts, "domain": "SMA"}}) + "\n")
             for q in range(5):
-                text = pool[drawn[i, q, 0]]
+                text = next(questions)
                 record = {
                     "category": "direct_perception",
                     "difficulty": "basic",
@@ -92,20 +100,19 @@ def write_mecat(folder: Path, n: int) -> list[Path]:
                     "answer": text[:20],
                     "domain": "SMA",
                 }
-                questions.write(json.dumps({f"{key}_{q:08x}": record}) + "\n")
-    return [caption, qa]
+                qa_lines.write(json.dumps({f"{key}_{q:08x}": record}) + "\n")
+    return [first, second]
 
 
 def write_acavcaps(folder: Path, n: int) -> list[Path]:
     """Writes a domain: keyed lines with 18 texts per clip, every seventh without speech."""
     rng = np.random.default_rng(3)
-    pool = [json.dumps(text) for text in sentences(rng, 20_000, 12)]
-    drawn = rng.integers(0, len(pool), (n, 18))
+    captions = iter(sentences(rng, 18 * n, 3, 4))
     absent = json.dumps(["None", "No speech is heard.", "Nobody speaks."])
     path = folder / "SMA.jsonl.gz"
     with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as stream:
         for i in range(n):
-            texts = [f"[{', '.join(pool[k] for k in drawn[i, 3 * j : 3 * j + 3])}]" for j in range(6)]
+            texts = [json.dumps([next(captions) for _ in range(3)]) for _ in range(6)]
             if i % 7 == 0:
                 texts[2] = absent
             fields = ", ".join(f'"{style}": {text}' for style, text in zip(STYLES, texts, strict=True))
@@ -117,16 +124,15 @@ def write_acavcaps(folder: Path, n: int) -> list[Path]:
 def write_audiosetcaps(folder: Path, n: int) -> list[Path]:
     """Writes the YouTube-8M subset: captions, and three answers to every clip in the same order."""
     rng = np.random.default_rng(4)
-    pool = sentences(rng, 20_000, 28)
-    drawn = rng.integers(0, len(pool), (n, 4))
+    texts, given = sentences(rng, n, 4, 7), [sentences(rng, n, 2, 5) for _ in range(3)]
     captions, answers = folder / "YouTube-8M_AudioSetCaps_caption.csv", folder / "YouTube-8M_Qwen-Audio_Q&A.csv"
     with captions.open("w", encoding="utf-8") as first, answers.open("w", encoding="utf-8") as second:
         first.write("id,caption\n")
         second.write("id,answer_1,answer_2,answer_3\n")
         for i in range(n):
             key = f"{i:011d}_{i % 300}_10"
-            first.write(f'{key},"{pool[drawn[i, 0]]}"\n')
-            second.write(f'{key},"{pool[drawn[i, 1]][:60]}","{pool[drawn[i, 2]][:60]}","{pool[drawn[i, 3]][:60]}"\n')
+            first.write(f'{key},"{texts[i]}"\n')
+            second.write(f'{key},"{given[0][i]}","{given[1][i]}","{given[2][i]}"\n')
     return [captions, answers]
 
 
