@@ -17,7 +17,6 @@ import csv
 import gzip
 import importlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -210,7 +209,9 @@ def child(side: str, name: str, folder: Path) -> None:
     started, cpu = time.perf_counter(), time.process_time()
     rows = SIDES[side](name, folder)
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
-    rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # not ru_maxrss, which a process inherits from the one that started it
+    high = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    rss_mb = int(high.split()[1]) / 1024
     print(json.dumps({"rows": rows, "seconds": seconds, "cpu_s": cpu_s, "rss_mb": rss_mb}))
 
 

@@ -77,16 +77,20 @@ def singletons(values: pa.Array) -> pa.ListArray:
 def interleaved(columns: Sequence[pa.Array]) -> pa.ListArray:
     """Returns per row the list of the columns' values in that row, nulls left out."""
     n, k = len(columns[0]), len(columns)
-    if k == 1:
-        values = columns[0]
-    else:
-        order = np.arange(n * k).reshape(k, n).T.ravel()
-        values = pa.concat_arrays(list(columns)).take(pa.array(order))
+    values = row_after_row(columns)
     if not values.null_count:
         return lists(values, np.full(n, k))
     present = values.is_valid()
     lengths = present.to_numpy(zero_copy_only=False).reshape(n, k).sum(axis=1)
     return lists(values.filter(present), lengths)
+
+
+def row_after_row(columns: Sequence[pa.Array]) -> pa.Array:
+    """Returns the columns' values of the first row, then those of the second one, and so on, nulls included."""
+    n, k = len(columns[0]), len(columns)
+    if k == 1:
+        return columns[0]
+    return pa.concat_arrays(list(columns)).take(pa.array(np.arange(n * k).reshape(k, n).T.ravel()))
 
 
 def joined_lists(columns: Sequence[pa.ListArray]) -> pa.ListArray:
@@ -151,6 +155,8 @@ def lengths_of(column: pa.ListArray) -> Integers:
 
 def json_texts(values: pa.StringArray) -> pa.StringArray:
     """Returns every text as a JSON string; null stays null. Only texts that need escapes cost Python time."""
+    if values.null_count == len(values):
+        return values
     quoted = pc.binary_join_element_wise('"', values, '"', "")
     odd = pc.fill_null(pc.match_substring_regex(values, _NEEDS_ESCAPE), False)
     if pc.any(odd).as_py():
@@ -167,8 +173,12 @@ def json_members(members: Mapping[str, pa.StringArray], more: pa.StringArray | N
         more: the inside of another object, put behind the members.
     """
     pieces = [
-        pc.fill_null(pc.binary_join_element_wise(f", {json.dumps(key)}: ", values, ""), "") for key, values in members.items()
+        pc.fill_null(pc.binary_join_element_wise(f", {json.dumps(key)}: ", values, ""), "")
+        for key, values in members.items()
+        if values.null_count < len(values)
     ]
+    if not pieces:
+        return text("", len(next(iter(members.values())))) if more is None else more
     if more is not None:
         pieces.append(pc.if_else(pc.equal(more, ""), "", pc.binary_join_element_wise(", ", more, "")))
     return pc.utf8_slice_codeunits(pc.binary_join_element_wise(*pieces, "") if len(pieces) > 1 else pieces[0], 2)

@@ -2,15 +2,17 @@
 
 - Clips come in the order in which they first appear: the first file's order, then what only later files have. Records of a
   clip keep the order of their file, so that equal input gives equal rows.
-- Files are read twice: once for the ids alone, once for the records. A file whose records already stand in the order of the
-  clips is streamed; of another one the records are sorted into partitions on disk, of which one at a time is in memory.
+- Files are read once, onto the disk in Arrow's format, while their ids are collected. A file whose records already stand in the
+  order of the clips is streamed from there; of another one the records are sorted into partitions, of which one at a time is in
+  memory. The files lie in the system's folder for temporary files (TMPDIR) and take about as much as the upstream files.
 - In memory at any time: one number per record, the ids while they are numbered, and one partition per file.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,18 +23,19 @@ import pyarrow.ipc
 from .arrays import Integers
 from .pipeline import recut
 
-Reader: TypeAlias = Callable[[], Iterable[pa.Table]]
 Groups: TypeAlias = tuple[pa.Table, Integers]
 
 _CLIPS_PER_PARTITION = 50_000
 _RECORDS_PER_SORT = 50_000
 
 
-def grouped(readers: Sequence[Reader], key: str, clips: int, *, partition: int = _CLIPS_PER_PARTITION) -> Iterator[list[Groups]]:
+def grouped(
+    files: Sequence[Iterable[pa.Table]], key: str, clips: int, *, partition: int = _CLIPS_PER_PARTITION
+) -> Iterator[list[Groups]]:
     """Yields the records of `clips` clips at a time (the last time may be fewer).
 
     Args:
-        readers: per file a function that reads its tables; called twice, and must give the same both times.
+        files: per file the tables of its records; one at least, which may be empty.
         key: the text column that names the clip.
         clips: how many clips per step.
         partition: how many clips per file on disk; more take more memory.
@@ -41,13 +44,14 @@ def grouped(readers: Sequence[Reader], key: str, clips: int, *, partition: int =
         Per file the records, clip after clip, and int64[clips]: how many records each clip has in this file. There is at least
         one record per clip in all files together.
     """
-    numbers, count = _clip_numbers(readers, key)
     with tempfile.TemporaryDirectory(prefix="uac-join-") as folder:
+        places = [Path(folder) / f"{i}.arrow" for i in range(len(files))]
+        with ThreadPoolExecutor(len(files)) as readers:
+            stored = list(readers.map(_Stored, files, [key] * len(files), places))
+        numbers, count = _clip_numbers(stored)
         sorted_ = [
-            _in_order(reader, codes)
-            if _is_sorted(codes)
-            else _Partitions(reader, codes, Path(folder) / str(i), partition).tables()
-            for i, (reader, codes) in enumerate(zip(readers, numbers, strict=True))
+            _in_order(one, codes) if _is_sorted(codes) else _Partitions(one, codes, Path(folder) / str(i), partition).tables()
+            for i, (one, codes) in enumerate(zip(stored, numbers, strict=True))
         ]
         cuts = [_Cut(tables) for tables in sorted_]
         for begin in range(0, count, clips):
@@ -55,10 +59,40 @@ def grouped(readers: Sequence[Reader], key: str, clips: int, *, partition: int =
             yield [cut.until(begin, end) for cut in cuts]
 
 
-def _clip_numbers(readers: Sequence[Reader], key: str) -> tuple[list[Integers], int]:
+class _Stored:
+    """The tables of a file, written to the disk while they were read; their ids stay in memory until they are taken."""
+
+    def __init__(self, tables: Iterable[pa.Table], key: str, path: Path) -> None:
+        self._path, self._ids = path, list[pa.Array]()
+        writer: pa.ipc.RecordBatchStreamWriter | None = None
+        try:
+            for table in tables:
+                writer = writer or pa.ipc.new_stream(str(path), table.schema)
+                writer.write_table(table)
+                self._ids += table[key].chunks
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def take_ids(self) -> list[pa.StringArray]:
+        """Returns the ids of all records, once."""
+        ids, self._ids = self._ids, []
+        return ids
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yields the tables again; nothing where there were none."""
+        if not self._path.exists():
+            return
+        with pa.OSFile(str(self._path), "rb") as stream, pa.ipc.open_stream(stream) as reader:
+            yield reader.schema.empty_table()  # the columns of a file without records
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
+
+
+def _clip_numbers(files: Sequence[_Stored]) -> tuple[list[Integers], int]:
     """Returns per file the number of every record's clip, clips counted as they appear, and how many clips there are."""
     # Arrow numbers the values of a column as they appear, over all its chunks.
-    columns = [[chunk for table in reader() for chunk in table[key].chunks] for reader in readers]
+    columns = [file.take_ids() for file in files]
     ids = pa.chunked_array([chunk for chunks in columns for chunk in chunks], pa.string())
     lengths = [sum(map(len, chunks)) for chunks in columns]
     del columns
@@ -71,10 +105,10 @@ def _is_sorted(codes: Integers) -> bool:
     return bool((codes[1:] >= codes[:-1]).all())
 
 
-def _in_order(reader: Reader, codes: Integers) -> Iterator[tuple[pa.Table, Integers]]:
+def _in_order(file: _Stored, codes: Integers) -> Iterator[tuple[pa.Table, Integers]]:
     """Yields the tables of a file as they are, with the clip numbers of their records."""
     begin = 0
-    for table in reader():
+    for table in file.tables():
         yield table, codes[begin : begin + table.num_rows]
         begin += table.num_rows
 
@@ -82,19 +116,19 @@ def _in_order(reader: Reader, codes: Integers) -> Iterator[tuple[pa.Table, Integ
 class _Partitions:
     """The records of a file in files on disk, each with the records of some consecutive clips."""
 
-    def __init__(self, reader: Reader, codes: Integers, folder: Path, clips: int) -> None:
+    def __init__(self, file: _Stored, codes: Integers, folder: Path, clips: int) -> None:
         folder.mkdir()
         self._folder, self._codes, self._clips = folder, codes, clips
         self._numbers = np.unique(codes // clips).tolist()
         # Which records went where is known from the codes alone: no column has to be added to the records.
         self._order = np.argsort(codes // clips, kind="stable")
-        self._write(reader)
+        self._write(file)
 
-    def _write(self, reader: Reader) -> None:
+    def _write(self, file: _Stored) -> None:
         writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
         begin = 0
         try:
-            for table in recut(reader(), _RECORDS_PER_SORT):
+            for table in recut(file.tables(), _RECORDS_PER_SORT):
                 number = self._codes[begin : begin + table.num_rows] // self._clips
                 begin += table.num_rows
                 order = np.argsort(number, kind="stable")

@@ -37,7 +37,7 @@ from .manifest import read_manifest
 from .overlap import COLUMNS, Exclusion, Index, Places, places, places_of
 from .pipeline import recut
 from .progress import progress
-from .source import SOURCES, source
+from .source import SOURCES, Source, source
 from .staging import is_complete
 from .texthash import Hashes, TextHasher, numbered
 
@@ -452,11 +452,11 @@ def _write(recipe: Recipe, taken: Sequence[_Taken], digest: str, folder: Path) -
     sizes = [source(found.one.config).row_group_rows for found in taken if found.one.config in SOURCES.names()]
 
     def groups() -> Iterator[pa.Table]:
-        for table in recut(_rows(taken), min([10_000, *sizes])):
+        for table in recut(_rows(taken), min([Source.row_group_rows, *sizes])):
             tallies.append(stats.tally(table, style or "default"))
             yield table
 
-    written = shards.write(groups(), folder, SPLIT)
+    written = [shards.write(some, folder / f"{SPLIT}.{i}.parquet") for i, some in enumerate(shards.chunks(groups()))]
     for number, shard in enumerate(written):
         name = f"{SPLIT}-{number:05d}-of-{len(written):05d}.parquet"
         (folder / shard["file"]).rename(folder / name)

@@ -1,7 +1,8 @@
 """One part of a build: upstream records to checked rows, counted, without repeated ids, in shards.
 
-A part is what one upstream file (or pair of files) gives: it is built in one go, by any process, and its bytes depend on
-nothing else. Its entry, a JSON file written last, says that it is whole.
+A part is what one upstream file (or pair of files) gives: it is built by any process, and its bytes depend on nothing else. Its
+entry, a JSON file written last, says that it is whole. Every shard has such a file, too: a part that was killed is read again
+from its beginning, but what its finished shards hold is neither checked, counted nor written a second time.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import pyarrow.compute as pc
 
 from . import atomic, schema, shards, stats
 from .overlap import Marker, Marking
-from .pipeline import ahead, recut
+from .pipeline import ahead, recut, side_by_side
 from .source import Source, source
 from .texthash import SeenTexts
 from .upstream.files import Part
 
+_WRITERS = 2  # more would wait for the thread that reads
+_HELD_ROW_GROUPS = 8  # of up to 60 MB each
 DUPLICATE_RULE = "duplicate_id"
 _DROPPED = pa.schema(
     [(name, pa.string()) for name in ("part", "rule", "id", "file")] + [("row", pa.int64()), ("record_json", pa.string())]
@@ -31,7 +34,7 @@ Entry = dict[str, Any]
 
 
 def entry_file(staging: Path, key: str) -> Path:
-    """Returns where the entry of the part with this key is written."""
+    """Returns where the entry of the part with this key, or of a shard, is written."""
     return staging / f"{key}.json"
 
 
@@ -41,7 +44,7 @@ def dropped_file(staging: Path, key: str) -> Path:
 
 
 def read_entry(staging: Path, key: str) -> Entry | None:
-    """Returns the entry of a finished part, None if it is not finished."""
+    """Returns the entry of a finished part, or of a finished shard of a part; None if it is not finished."""
     path = entry_file(staging, key)
     if not path.is_file():
         return None
@@ -76,21 +79,25 @@ def build_part(
     one = source(name)
     plan = plan or Marking()
     dropped: list[dict[str, Any]] = []
-    tallies: list[stats.Tally] = []
+    rows = _first_of_each_id(one, part, _limited(ahead(one.read_part(part)), limit), dropped)
+    if plan.held:
+        rows = _marked(one, part, rows, Marker(plan), dropped)
 
-    def row_groups() -> Iterator[pa.Table]:
-        rows = _first_of_each_id(one, part, _limited(ahead(one.read_part(part)), limit), dropped)
-        if plan.held:
-            rows = _marked(one, part, rows, Marker(plan), dropped)
-        for table in recut(rows, one.row_group_rows):
-            for batch in table.to_batches():
-                schema.check(batch, one.primary_style)
-            tallies.append(stats.tally(table, one.primary_style))
-            yield table
-            if on_rows is not None:
-                on_rows(table.num_rows)
+    def shard(number: int, groups: Iterator[pa.Table]) -> Entry:
+        stem = f"{key}.{number}"
+        entry = read_entry(staging, stem)
+        if entry is not None:
+            for _ in _told(groups, on_rows):
+                pass
+            return entry
+        tallies: list[stats.Tally] = []
+        written = shards.write(_told(_checked(one, groups, tallies), on_rows), staging / f"{stem}.parquet")
+        entry = {"shard": written, "tally": stats.add(tallies)}
+        atomic.write_text(entry_file(staging, stem), json.dumps(entry))
+        return entry
 
-    written = shards.write(row_groups(), staging, key)
+    groups = shards.chunks(recut(rows, one.row_group_rows))
+    finished = side_by_side(groups, shard, min(_WRITERS, pa.cpu_count()), held=_HELD_ROW_GROUPS)
     for lost in one.left_out(part):
         text = json.dumps(lost.record, ensure_ascii=False)
         found = {"part": part.label, "rule": lost.rule, "id": lost.id, "file": lost.file, "row": lost.row}
@@ -102,8 +109,8 @@ def build_part(
         "split": part.split,
         "subset": part.subset,
         "key": key,
-        "shards": written,
-        "tally": stats.add(tallies),
+        "shards": [one_shard["shard"] for one_shard in finished],
+        "tally": stats.add(one_shard["tally"] for one_shard in finished),
         "dropped": dict(sorted(Counter(row["rule"] for row in dropped).items())),
         "overlaps": plan.describe(),
         "warnings": one.warnings(part),
@@ -114,6 +121,23 @@ def build_part(
 def rows_of(entry: Entry) -> int:
     """Returns how many rows a finished part has."""
     return sum(shard["rows"] for shard in entry["shards"])
+
+
+def _checked(one: Source, groups: Iterable[pa.Table], tallies: list[stats.Tally]) -> Iterator[pa.Table]:
+    """Yields row groups after they were checked and counted."""
+    for table in groups:
+        for batch in table.to_batches():
+            schema.check(batch)
+        tallies.append(stats.tally(table, one.primary_style))
+        yield table
+
+
+def _told(groups: Iterable[pa.Table], on_rows: Callable[[int], object] | None) -> Iterator[pa.Table]:
+    """Yields row groups, and tells how many rows each has when it was used."""
+    for table in groups:
+        yield table
+        if on_rows is not None:
+            on_rows(table.num_rows)
 
 
 def _limited(batches: Iterable[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:

@@ -1,15 +1,17 @@
-"""Two helpers that keep row groups equal and both cores busy, whatever the size of the pieces that come in."""
+"""Helpers that keep row groups equal and all cores busy, whatever the size of the pieces that come in."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def recut(pieces: Iterable[pa.RecordBatch | pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -75,3 +77,57 @@ def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
     finally:
         is_left.set()
         thread.join()
+
+
+def side_by_side(streams: Iterable[Iterable[T]], work: Callable[[int, Iterator[T]], R], threads: int, held: int) -> list[R]:
+    """Returns what `work` makes of every stream; several streams are worked on at the same time, in threads.
+
+    The streams come out of one source, one after the other: while a thread still works on a stream, the next one's items go to
+    another thread.
+
+    Args:
+        streams: each must be used up before the next one is asked for.
+        work: called with the number of the stream and its items.
+        threads: how many streams are worked on at once.
+        held: how many items wait or are worked on at once, which bounds the memory; more than a stream has, so that threads
+            have something to do.
+
+    Raises:
+        Exception: what a stream or `work` raised; the other threads are stopped before that.
+    """
+    room = threading.Semaphore(held)
+    working: list[Future[R]] = []
+
+    def items(waiting: queue.SimpleQueue[tuple[str, Any]]) -> Iterator[T]:
+        while (found := waiting.get())[0] == "item":
+            yield found[1]
+            del found
+            room.release()
+        if found[0] == "stop":
+            raise InterruptedError("the work was given up")
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        try:
+            for number, stream in enumerate(streams):
+                waiting = queue.SimpleQueue()
+                working.append(pool.submit(work, number, items(waiting)))
+                for item in stream:
+                    while not room.acquire(timeout=0.1):
+                        _raise_first(working)
+                    waiting.put(("item", item))
+                waiting.put(("end", None))
+                _raise_first(working)
+        except BaseException:
+            for future in working:
+                future.cancel()
+            waiting.put(("stop", None))
+            raise
+        wait(working, return_when=FIRST_EXCEPTION)
+    return [future.result() for future in working]
+
+
+def _raise_first(working: Iterable[Future[Any]]) -> None:
+    for future in working:
+        if future.done():
+            future.result()

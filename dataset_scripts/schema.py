@@ -139,16 +139,14 @@ def primary_caption(captions: pa.ListArray, style: str) -> pa.StringArray:
     return text.take(position)
 
 
-def check(batch: pa.RecordBatch | pa.Table, primary_style: str) -> None:
-    """Checks that rows keep the promises of this module; a failure is a mistake in a source module.
+def check(batch: pa.RecordBatch | pa.Table) -> None:
+    """Checks that rows can be written; a failure is a mistake in a source module.
 
     Args:
         batch: rows that a source has read.
-        primary_style: the style that `caption` is taken from.
 
     Raises:
-        ValueError: another schema, a null in a required column, an unknown style or origin, repeated ids, invalid text, or a
-            `caption` that is not the first usable one.
+        ValueError: another schema, a null in a required column, an unknown style or origin, or invalid text.
     """
     if batch.schema.names != SCHEMA.names or batch.schema.types != SCHEMA.types:
         wrong = [f.name for f in batch.schema if f.name not in SCHEMA.names or SCHEMA.field(f.name).type != f.type]
@@ -157,8 +155,6 @@ def check(batch: pa.RecordBatch | pa.Table, primary_style: str) -> None:
     for name in REQUIRED:
         if batch[name].null_count:
             raise ValueError(f"column {name!r} has {batch[name].null_count} nulls; it must have none")
-    if pc.count_distinct(batch["id"]).as_py() != batch.num_rows:
-        raise ValueError("ids repeat inside a batch")
     captions = batch["captions"]
     for chunk in captions.chunks if isinstance(captions, pa.ChunkedArray) else [captions]:
         flat = chunk.flatten()
@@ -168,7 +164,22 @@ def check(batch: pa.RecordBatch | pa.Table, primary_style: str) -> None:
         _check_vocabulary(flat, "origin", ORIGINS)
         _check_vocabulary(flat, "side", SIDES)
     _check_vocabulary(batch, "operation", OPERATIONS)
-    if isinstance(captions, pa.Array) and not batch["caption"].equals(primary_caption(captions, primary_style)):
+
+
+def check_all(batch: pa.RecordBatch, primary_style: str) -> None:
+    """Checks all promises of this module, also those that a build keeps by the way in which it makes rows.
+
+    Args:
+        batch: built rows.
+        primary_style: the style that `caption` is taken from.
+
+    Raises:
+        ValueError: what `check` finds, repeated ids, or a `caption` that is not the first usable one.
+    """
+    check(batch)
+    if pc.count_distinct(batch["id"]).as_py() != batch.num_rows:
+        raise ValueError("ids repeat inside a batch")
+    if not batch["caption"].equals(primary_caption(batch["captions"], primary_style)):
         raise ValueError(f"`caption` is not the first usable caption in style {primary_style!r}")
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,25 +17,39 @@ import pyarrow.parquet as pq
 from .atomic import sha256_of
 from .schema import schema_with_features
 
-ROW_GROUPS_PER_SHARD = 50
+ROW_GROUPS_PER_SHARD = 10
+# Leaves whose values are nearly all different: a dictionary of them only costs time and bytes.
+_DIFFERENT = (
+    "id",
+    "source_key",
+    "caption",
+    "caption_b",
+    "captions.list.element.text",
+    "qa.list.element.answer",
+    "audio.bytes",
+    "audio_b.bytes",
+    "audio_ref.key",
+    "audio_ref.file_name",
+    "clip_keys.list.element",
+    "provenance.list.element.row",
+)
+# Texts by whose smallest and largest value nobody looks for a row.
+_PROSE = (
+    "caption",
+    "caption_b",
+    "captions.list.element.text",
+    "qa.list.element.question",
+    "qa.list.element.answer",
+    "extra_json",
+    "provenance.list.element.extra_json",
+    "audio.bytes",
+    "audio_b.bytes",
+)
 
 
-def write(tables: Iterable[pa.Table], folder: Path, stem: str) -> list[dict[str, Any]]:
-    """Writes tables, one row group each, and returns per shard its `file`, `rows`, `bytes` and `sha256`.
-
-    Args:
-        tables: row groups, contiguous: what `recut` yields.
-        folder: where the shards go, as `<stem>.<number>.parquet`.
-        stem: beginning of the file names.
-
-    Returns:
-        The shards in order; none for no rows, since a parquet file without rows breaks loading its whole config.
-    """
-    shards: list[dict[str, Any]] = []
-    for number, groups in enumerate(_chunks(tables, ROW_GROUPS_PER_SHARD)):
-        path = folder / f"{stem}.{number}.parquet"
-        shards.append({"file": path.name, "rows": write_file(groups, path), **identity(path)})
-    return shards
+def write(tables: Iterable[pa.Table], path: Path) -> dict[str, Any]:
+    """Writes one shard, one row group per table, and returns its `file`, `rows`, `bytes` and `sha256`."""
+    return {"file": path.name, "rows": write_file(tables, path), **identity(path)}
 
 
 def write_file(groups: Iterable[pa.Table], path: Path) -> int:
@@ -45,28 +58,43 @@ def write_file(groups: Iterable[pa.Table], path: Path) -> int:
     path.unlink(missing_ok=True)  # never write through a hard link into what was built before
     with path.open("wb") as stream:
         writer = None
-        # One thread compresses a row group while this one prepares the next.
-        with ThreadPoolExecutor(1) as background:
-            busy: Future[None] | None = None
-            try:
-                for group in groups:
-                    if writer is None:
-                        schema = schema_with_features() if "captions" in group.schema.names else group.schema
-                        writer = pq.ParquetWriter(stream, schema, compression="zstd", write_page_index=True)
-                    if busy is not None:
-                        busy.result()
-                    busy = background.submit(writer.write_table, group.cast(writer.schema), row_group_size=group.num_rows)
-                    rows += group.num_rows
-                if busy is not None:
-                    busy.result()
-            finally:
-                if busy is not None:
-                    wait([busy])
-                if writer is not None:
-                    writer.close()
+        try:
+            for group in groups:
+                writer = writer or _writer(stream, group.schema)
+                writer.write_table(group.cast(writer.schema), row_group_size=group.num_rows)
+                rows += group.num_rows
+        finally:
+            if writer is not None:
+                writer.close()
         stream.flush()
         os.fsync(stream.fileno())
     return rows
+
+
+def _writer(stream: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+    schema = schema_with_features() if "captions" in schema.names else schema
+    leaves = _leaves(schema)
+    return pq.ParquetWriter(
+        stream,
+        schema,
+        compression="zstd",
+        write_page_index=True,
+        use_dictionary=[leaf for leaf in leaves if leaf not in _DIFFERENT],
+        write_statistics=[leaf for leaf in leaves if leaf not in _PROSE],
+    )
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Returns the parquet paths of all columns that hold values."""
+
+    def below(path: str, kind: pa.DataType) -> list[str]:
+        if pa.types.is_list(kind):
+            return below(f"{path}.list.element", kind.value_type)
+        if pa.types.is_struct(kind):
+            return [leaf for field in kind for leaf in below(f"{path}.{field.name}", field.type)]
+        return [path]
+
+    return [leaf for field in schema for leaf in below(field.name, field.type)]
 
 
 def identity(path: Path) -> dict[str, Any]:
@@ -74,14 +102,18 @@ def identity(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def _chunks(tables: Iterable[pa.Table], size: int) -> Iterator[Iterator[pa.Table]]:
-    """Yields iterators over `size` tables each; an iterator must be used up before the next one is asked for."""
+def chunks(tables: Iterable[pa.Table]) -> Iterator[Iterator[pa.Table]]:
+    """Yields iterators over the row groups of one shard each, none for no rows: a parquet file without rows breaks loading.
+
+    Args:
+        tables: row groups, contiguous: what `recut` yields. An iterator must be used up before the next one is asked for.
+    """
     stream = iter(tables)
     for first in stream:
 
         def group(head: pa.Table = first) -> Iterator[pa.Table]:
             yield head
-            for _ in range(size - 1):
+            for _ in range(ROW_GROUPS_PER_SHARD - 1):
                 following = next(stream, None)
                 if following is None:
                     return

@@ -20,6 +20,7 @@ _TEXTS_AT_ONCE = 4096  # what fits into a processor's cache is counted several t
 _WORD = r"[^\s\p{Z}\x0b\x1c-\x1f\x{85}]+"
 
 Tally = dict[str, Any]
+LISTED_IDS = 1000  # how many ids without a clip key `stats.json` names
 
 
 def tally(table: pa.Table, primary_style: str) -> Tally:
@@ -44,6 +45,7 @@ def tally(table: pa.Table, primary_style: str) -> Tally:
     names = coded.dictionary.to_pylist()
     styles = {names[i]: {key: int(values[i]) for key, values in sums.items()} for i in sorted(range(n), key=names.__getitem__)}
     duration = table["duration_s"]
+    unkeyed = table["id"].filter(pc.equal(pc.list_value_length(table["clip_keys"]), 0))
     return {
         "rows": table.num_rows,
         "duration_rows": table.num_rows - duration.null_count,
@@ -53,7 +55,8 @@ def tally(table: pa.Table, primary_style: str) -> Tally:
         "qa": pc.sum(pc.list_value_length(table["qa"])).as_py() or 0,
         "tags": pc.sum(pc.list_value_length(table["tags"])).as_py() or 0,
         "rows_without_caption": table["caption"].null_count,
-        "rows_without_clip_key": pc.sum(pc.equal(pc.list_value_length(table["clip_keys"]), 0)).as_py() or 0,
+        "rows_without_clip_key": len(unkeyed),
+        "ids_without_clip_key": unkeyed.slice(0, LISTED_IDS).to_pylist(),
         "styles": styles,
         "overlaps": _overlaps(table["overlaps"]),
     }
@@ -103,12 +106,14 @@ def _word_counts(texts: pa.StringArray) -> pa.Int32Array:
 
 
 def add(tallies: Iterable[Tally]) -> Tally:
-    """Returns the sum of tallies, key by key; an empty dictionary for none."""
+    """Returns the sum of tallies, key by key, lists one behind the other up to `LISTED_IDS`; an empty dictionary for none."""
     total: Tally = {}
     for one in tallies:
         for key, value in one.items():
             if isinstance(value, dict):
                 total[key] = add([total.get(key, {}), value])
+            elif isinstance(value, list):
+                total[key] = [*total.get(key, []), *value][:LISTED_IDS]
             else:
                 total[key] = total.get(key, 0) + value
     return total
@@ -141,6 +146,7 @@ def summary(one: Tally) -> dict[str, Any]:
             }
             for name, style in sorted(styles.items())
         },
+        **({"ids_without_clip_key": one["ids_without_clip_key"]} if one.get("ids_without_clip_key") else {}),
         **({"overlaps": one["overlaps"]} if one.get("overlaps") else {}),
     }
 

@@ -36,11 +36,8 @@ class IdCaptions(Source):
         """Yields clips in the order in which they first appear; see `join` for the memory that it takes."""
         segments = Segments(part)
         file = part.files["captions"]
-
-        def read() -> Iterator[pa.Table]:
-            return csvfile.read(file, (self.id_column, "caption"))
-
-        for ((records, per_clip),) in grouped([read], self.id_column, self.row_group_rows):
+        lines = csvfile.read(file, (self.id_column, "caption"))
+        for ((records, per_clip),) in grouped([lines], self.id_column, self.row_group_rows):
             n = len(per_clip)
             clips = records[self.id_column].combine_chunks().take(pa.array(np.cumsum(per_clip) - per_clip))
             video, start_s, end_s = self.spans(clips)

@@ -18,18 +18,18 @@ import pyarrow.compute as pc
 from .. import keys, schema
 from ..arrays import (
     Integers,
-    interleaved,
     joined_lists,
     json_members,
     json_objects_or_null,
     json_texts,
     lists,
     ranges,
+    row_after_row,
     struct,
     text,
 )
 from ..audioset_segments import Segments, lookup_files, segment_columns
-from ..join import Reader, grouped
+from ..join import grouped
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, RawFile, UpstreamFile
@@ -95,9 +95,9 @@ class AudioSetCaps(Source):
         """Yields clips in caption order, then clips that only have answers; see `join` for the memory that it takes."""
         subset = _SUBSETS[part.subset or ""]
         segments = Segments(part)
-        readers = [_reader(part.files["captions"], ("id", "caption"), ())]
-        readers.append(_reader(part.files.get("qa"), ("id", *_ANSWERED), _ASKED))
-        for (captions, n_captions), (answers, n_answers) in grouped(readers, "id", self.row_group_rows):
+        files = [_records(part.files["captions"], ("id", "caption"), ())]
+        files.append(_records(part.files.get("qa"), ("id", *_ANSWERED), _ASKED))
+        for (captions, n_captions), (answers, n_answers) in grouped(files, "id", self.row_group_rows):
             clips = _clips(captions, n_captions, answers, n_answers)
             videos = keys.audioset_videos(clips)
             start_s, end_s, tags = segments.of(videos)
@@ -161,16 +161,12 @@ class AudioSetCaps(Source):
             yield origin["file"], origin["row"], merged({"id": row["source_key"], **answers}, origin["extra_json"])
 
 
-def _reader(file: RawFile | None, columns: tuple[str, ...], optional: tuple[str, ...]) -> Reader:
-    """Returns what reads a csv file, beginning with an empty table so that a file without records has its columns."""
-
-    def read() -> Iterator[pa.Table]:
-        nothing = {name: pa.array([], pa.string()) for name in (*columns, *optional)}
-        yield pa.table({**nothing, csvfile.ROW: pa.array([], pa.int64()), csvfile.EXTRA: pa.array([], pa.string())})
-        if file is not None:
-            yield from csvfile.read(file, columns, optional=optional)
-
-    return read
+def _records(file: RawFile | None, columns: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Yields the records of a csv file, first an empty table so that a file without records has its columns."""
+    nothing = {name: pa.array([], pa.string()) for name in (*columns, *optional)}
+    yield pa.table({**nothing, csvfile.ROW: pa.array([], pa.int64()), csvfile.EXTRA: pa.array([], pa.string())})
+    if file is not None:
+        yield from csvfile.read(file, columns, optional=optional)
 
 
 def _clips(captions: pa.Table, n_captions: Integers, answers: pa.Table, n_answers: Integers) -> pa.StringArray:
@@ -184,18 +180,17 @@ def _clips(captions: pa.Table, n_captions: Integers, answers: pa.Table, n_answer
 def _qa(answers: pa.Table) -> pa.StructArray:
     """Returns three questions per record, in order."""
     n = answers.num_rows
-    columns = []
-    for topic, question, asked, answered in zip(_TOPICS, _QUESTIONS, _ASKED, _ANSWERED, strict=True):
-        answer = answers[answered].combine_chunks()
-        columns.append(
-            struct(
-                schema.QUESTION,
-                n,
-                question=pc.fill_null(answers[asked].combine_chunks(), question),
-                answer=answer,
-                category=topic,
-                origin="llm",
-                is_absent=pc.match_substring_regex(answer, _NO_ANSWER),
-            )
-        )
-    return interleaved(columns).flatten()
+    answer = row_after_row([answers[name].combine_chunks() for name in _ANSWERED])
+    topics = pa.array(np.tile(np.arange(len(_TOPICS), dtype=np.int32), n))
+    question = pa.array(_QUESTIONS).take(topics)
+    if any(answers[name].null_count < n for name in _ASKED):
+        question = pc.coalesce(row_after_row([answers[name].combine_chunks() for name in _ASKED]), question)
+    return struct(
+        schema.QUESTION,
+        len(answer),
+        question=question,
+        answer=answer,
+        category=pa.array(_TOPICS).take(topics),
+        origin="llm",
+        is_absent=pc.match_substring_regex(answer, _NO_ANSWER),
+    )

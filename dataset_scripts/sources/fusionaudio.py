@@ -119,12 +119,8 @@ class FusionAudio(Source):
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yields clips in the order in which they first appear; see `join` for the memory that it takes."""
-
-        def read() -> Iterator[pa.Table]:
-            for table in _tables(part):
-                yield table.filter(pc.invert(_is_uncertain(table)))
-
-        for ((records, per_clip),) in grouped([read], _CLIP, self.row_group_rows):
+        certain = (table.filter(pc.invert(_is_uncertain(table))) for table in _tables(part))
+        for ((records, per_clip),) in grouped([certain], _CLIP, self.row_group_rows):
             n = len(per_clip)
             clip_of = np.repeat(np.arange(n), per_clip)
             is_caption = _is_caption(records, part).to_numpy(zero_copy_only=False)

@@ -88,7 +88,7 @@ def _survey(file: RawFile, encodings: Sequence[str]) -> tuple[str, bool]:
     quotes = returns = line_ends = 0
     line = 1
     for block in file.blocks():
-        quotes += block.count(b'"')
+        quotes += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord('"')))
         if b"\r" in block:
             returns += block.count(b"\r")
             line_ends += block.count(b"\r\n")

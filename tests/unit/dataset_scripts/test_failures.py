@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from unified_audiocaps.dataset_scripts import shards
 from unified_audiocaps.dataset_scripts.build import build, built_configs, read_split
 from unified_audiocaps.dataset_scripts.errors import StorageError
 
@@ -93,6 +94,38 @@ def test_finished_parts_are_not_built_again(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(module, "build_part", lambda *a: (built.append(a[1].subset), build_part(*a)))
     build("wavcaps", raw=raw, out=out)
     assert built == ["SoundBible"]
+
+
+def test_finished_shards_are_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = "from unified_audiocaps.dataset_scripts.sources.wavcaps import WavCaps\n"
+    small += "WavCaps.row_group_rows, shards.ROW_GROUPS_PER_SHARD = 1, 2\n"
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.sources.wavcaps.WavCaps.row_group_rows", 1)
+    monkeypatch.setattr(shards, "ROW_GROUPS_PER_SHARD", 2)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    records = [{"id": f"{i % 6}", "caption": f"new {i}", "audio": "wav_path", "duration": 1.5} for i in range(9)]
+    (raw / "sb_final.json").write_text(json.dumps({"num_captions_per_audio": 1, "data": records}))
+    build("wavcaps", raw=raw, out=tmp_path / "undisturbed")
+    kill = """
+import time
+first = shards.write
+def write(tables, path):
+    if path.stem.endswith(".2"):
+        while not path.with_name(path.stem[:-1] + "1.json").exists():  # shards are written side by side
+            time.sleep(0.01)
+        kill()
+    return first(tables, path)
+shards.write = write
+"""
+    killed = child(CHILD.format(change=small + kill), raw, tmp_path / "out")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    written: list[str] = []
+    write = shards.write
+    monkeypatch.setattr(shards, "write", lambda tables, path: (written.append(path.stem[-1]), write(tables, path))[1])
+    report = build("wavcaps", raw=raw, out=tmp_path / "out")
+    assert written == ["2"]
+    assert (report.rows, report.dropped) == ({"train": 6}, {"duplicate_id": 3})
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "undisturbed")
 
 
 def test_a_kill_at_a_random_moment(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:

@@ -9,18 +9,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unified_audiocaps.dataset_scripts.join import Reader, grouped
+from unified_audiocaps.dataset_scripts.join import grouped
 
 IDS = st.lists(st.sampled_from("abcdefgh"), max_size=20)
 
 
-def reader(ids: list[str], rows: int = 3) -> Reader:
-    def read() -> Iterator[pa.Table]:
-        for begin in range(0, max(len(ids), 1), rows):
-            some = ids[begin : begin + rows]
-            yield pa.table({"id": pa.array(some, pa.string()), "at": pa.array(range(begin, begin + len(some)), pa.int64())})
-
-    return read
+def tables(ids: list[str], rows: int = 3) -> Iterator[pa.Table]:
+    for begin in range(0, max(len(ids), 1), rows):
+        some = ids[begin : begin + rows]
+        yield pa.table({"id": pa.array(some, pa.string()), "at": pa.array(range(begin, begin + len(some)), pa.int64())})
 
 
 def expected(files: list[list[str]]) -> list[list[list[int]]]:
@@ -32,7 +29,7 @@ def expected(files: list[list[str]]) -> list[list[list[int]]]:
 @given(files=st.lists(IDS, min_size=1, max_size=3), clips=st.integers(1, 4), partition=st.integers(1, 5))
 def test_as_dictionaries_would_group_them(files: list[list[str]], clips: int, partition: int) -> None:
     found: list[list[list[int]]] = []
-    for step in grouped([reader(ids) for ids in files], "id", clips, partition=partition):
+    for step in grouped([tables(ids) for ids in files], "id", clips, partition=partition):
         n = len(step[0][1])
         assert n <= clips
         columns = [
@@ -44,7 +41,7 @@ def test_as_dictionaries_would_group_them(files: list[list[str]], clips: int, pa
 
 def test_nothing_is_left_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    steps = grouped([reader(list("abcd")), reader(list("dcba"))], "id", 1, partition=2)
+    steps = grouped([tables(list("abcd")), tables(list("dcba"))], "id", 1, partition=2)
     next(steps)
     assert list(tmp_path.iterdir())
     steps.close()  # type: ignore[attr-defined] # a generator

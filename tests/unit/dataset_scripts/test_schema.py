@@ -56,8 +56,8 @@ def test_the_caption_is_the_first_usable_one(captions: list[tuple[str, str, bool
 
 
 def test_a_good_batch_passes() -> None:
-    schema.check(batch(), "default")
-    schema.check(batch([]), "default")
+    schema.check_all(batch(), "default")
+    schema.check_all(batch([]), "default")
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_a_good_batch_passes() -> None:
 )
 def test_broken_promises_are_found(bad: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        schema.check(bad(), "default")
+        schema.check_all(bad(), "default")

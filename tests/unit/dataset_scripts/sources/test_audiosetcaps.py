@@ -66,3 +66,4 @@ def test_clips_that_only_have_answers_are_counted(tmp_path: Path) -> None:
     report = build("audiosetcaps", raw=tmp_path, out=tmp_path / "out")
     total = report.statistics["total"]
     assert (total["rows"], total["rows_without_caption"], total["rows_without_clip_key"], total["qa"]) == (3, 1, 1, 6)
+    assert total["ids_without_clip_key"] == ["audiosetcaps/audioset/odd"]
