@@ -120,7 +120,8 @@ def _header(file: RawFile, encoding: str, columns: Sequence[str], separator: str
 
 
 def _arrow_batches(file: RawFile, encoding: str, header: list[str], has_header: bool, separator: str) -> Iterator[pa.RecordBatch]:
-    with file.open() as stream:
+    # Arrow's own reader of plain files needs no Python objects for its blocks.
+    with file.open() if file.path.suffix == ".gz" else pa.OSFile(str(file.path), "rb") as stream:
         yield from pyarrow.csv.open_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(
