@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -29,6 +30,7 @@ from unified_audiocaps.dataset_scripts.overlap import (
     places_of,
     read_list,
 )
+from unified_audiocaps.dataset_scripts.texthash import Hashes, TextHasher
 
 HEADER = "audiocap_id,youtube_id,start_time,caption\r\n"
 
@@ -224,6 +226,43 @@ def test_a_set_that_is_replaced_while_it_is_read_is_read_again(
     monkeypatch.undo()
     with pytest.raises(InputError, match="build audiocaps again with --force"):
         build("audiocaps_v2", raw=v2(tmp_path), out=out)
+
+
+def by_hand(a: BuiltSet, b: BuiltSet) -> list[dict[str, Any]]:
+    """Returns all pairs of two sets that are held in memory whole."""
+    left, right = places_of(a), places_of(b)
+    ids_a, ids_b = ([one for batch in some.batches(["id"]) for one in batch["id"].to_pylist()] for some in (a, b))
+    return [
+        {
+            "a": ids_a[left.rows[i]], "b": ids_b[right.rows[j]], "key": right.keys[int(j)].as_py(),
+            "level": ["recording", "segment", "clip"][level - 1], "shared_s": None if np.isnan(shared) else shared,
+        }
+        for some in Index(right).matches(left)
+        for i, j, level, shared in zip(some.left, some.right, some.level, some.shared_s, strict=True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_hashes", [2, 8, 2**64])
+def test_pairs_do_not_depend_on_hashes_and_passes(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, n_hashes: int
+) -> None:
+    class Weak(TextHasher):
+        def of(self, texts: pa.StringArray) -> Hashes:
+            found = super().of(texts)
+            return found if self.seed else found % np.uint64(min(n_hashes, 2**64 - 1))
+
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.overlap._ROWS_PER_PASS", 3)
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.overlap.TextHasher", Weak)
+    videos = [f"video{i:06d}" for i in range(40)]
+    train = audiocaps(tmp_path / "v2", "train", *((videos[i], start) for start in (0, 4, 20) for i in range(0, 30, 2)))
+    build("audiocaps_v2", raw=train, out=out)
+    build("audiocaps", raw=audiocaps(tmp_path / "v1", "train", *((videos[i], i % 7) for i in range(5, 40))), out=out)
+    for one, other in (("audiocaps_v2", "audiocaps"), ("audiocaps", "audiocaps_v2"), ("audiocaps", "audiocaps")):
+        a, b = built_set(one, out), built_set(other, out)
+        found = overlaps(a, b)
+        assert found.pairs.to_pylist() == by_hand(a, b)
+        assert sum(found.clips_a.values()) == len({pair["a"] for pair in by_hand(a, b)}) > 0
+        assert sum(found.recordings.values()) == len({pair["key"][:14] for pair in by_hand(a, b)})
 
 
 def test_lists_of_similar_sounds_are_compared_with_ids(tmp_path: Path, out: Path) -> None:
