@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from unified_audiocaps.dataset_scripts import schema
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.source import SOURCES, describe_sources, source
 from unified_audiocaps.dataset_scripts.upstream.files import RawFile
 
@@ -40,7 +41,7 @@ def raw_of(name: str) -> Path | None:
 
 def rows_of(data: Path, name: str) -> dict[str, list[dict[str, Any]]]:
     manifest = json.loads((data / "data" / name / "manifest.json").read_text())
-    return {split: read_split(data, name, split).to_pylist() for split in manifest["splits"]}
+    return {split: built_set(f"{name}/{split}", data).table().to_pylist() for split in manifest["splits"]}
 
 
 def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
@@ -120,7 +121,7 @@ def test_upstream_records_are_rebuilt_exactly(name: str, built: Path) -> None:
     one = source(name)
     positions: dict[str, list[tuple[int, Any]]] = {}
     for split in rows_of(built, name):
-        for row in read_split(built, name, split).to_pylist():
+        for row in built_set(f"{name}/{split}", built).table().to_pylist():
             for file, position, record in one.records(row):
                 positions.setdefault(file, []).append((position, record))
     dropped = built / "data" / name / "dropped.parquet"
@@ -155,7 +156,7 @@ def test_building_twice_gives_equal_bytes(name: str, built: Path, tmp_path: Path
 def test_rows_keep_the_schema(name: str, built: Path) -> None:
     one = source(name)
     for split, rows in rows_of(built, name).items():
-        table = read_split(built, name, split)
+        table = built_set(f"{name}/{split}", built).table()
         assert table.schema.equals(schema.SCHEMA)
         for batch in table.combine_chunks().to_batches():
             schema.check(batch, one.primary_style)

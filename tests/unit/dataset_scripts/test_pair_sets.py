@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError, RecordError
 from unified_audiocaps.dataset_scripts.source import source
 
@@ -30,7 +31,7 @@ def test_audiodiffcaps_of_the_published_files(real_dir: Path, tmp_path: Path) ->
     assert dev["captions"] == 393 * 5 + 79 * 4 + 26 * 3 + 2 * 2
     assert evaluation["captions"] == 1720 * 5
     one = source("audiodiffcaps")
-    rebuilt = one.rebuild(read_split(tmp_path / "out", "audiodiffcaps", "eval"))
+    rebuilt = one.rebuild(built_set("audiodiffcaps/eval", tmp_path / "out").table())
     for name, records in rebuilt.items():
         with (raw / name).open(newline="", encoding="utf-8") as stream:
             assert records == list(csv.DictReader(stream))
@@ -41,7 +42,7 @@ def test_adiff_of_the_published_heads(real_dir: Path, tmp_path: Path) -> None:
     raw = own_names(real_dir / "adiff", tmp_path / "raw")
     report = build("adiff", raw=raw, out=tmp_path / "out")
     assert report.rows == {"validation": 300, "test": 600}
-    test = read_split(tmp_path / "out", "adiff", "test").to_pylist()
+    test = built_set("adiff/test", tmp_path / "out").table().to_pylist()
     by_subset = {name: [row for row in test if row["subset"] == name] for name in ("ACD", "CLD")}
     assert {name: len(rows) for name, rows in by_subset.items()} == {"ACD": 300, "CLD": 300}
     # The tiers list the same pairs: each row of ACD has both answers, and every clip is one of AudioCaps.
@@ -52,7 +53,7 @@ def test_adiff_of_the_published_heads(real_dir: Path, tmp_path: Path) -> None:
     assert report.statistics["splits"]["test"]["rows_without_clip_key"] == 300
     rebuilt = {}
     for split in report.rows:
-        rebuilt |= source("adiff").rebuild(read_split(tmp_path / "out", "adiff", split))
+        rebuilt |= source("adiff").rebuild(built_set(f"adiff/{split}", tmp_path / "out").table())
     assert len(rebuilt) == 4
     for name, records in rebuilt.items():
         with (raw / name).open(newline="", encoding="utf-8") as stream:
@@ -62,13 +63,13 @@ def test_adiff_of_the_published_heads(real_dir: Path, tmp_path: Path) -> None:
 @pytest.mark.real
 def test_auditeval_of_the_published_file(real_dir: Path, tmp_path: Path) -> None:
     report = build("auditeval", raw=real_dir / "auditeval", out=tmp_path / "out")
-    rows = read_split(tmp_path / "out", "auditeval", "test").to_pylist()
+    rows = built_set("auditeval/test", tmp_path / "out").table().to_pylist()
     assert report.rows == {"test": 16}
     assert {row["operation"] for row in rows} == {"add"}
     assert len({row["caption"] for row in rows}) == len({row["base_clip"] for row in rows}) == 8
     assert all(row["caption"].rstrip(".") in row["caption_b"] for row in rows)
     lines = (real_dir / "auditeval/infer_batch.jsonl").read_text(encoding="utf-8").splitlines()
-    assert source("auditeval").rebuild(read_split(tmp_path / "out", "auditeval", "test")) == {
+    assert source("auditeval").rebuild(built_set("auditeval/test", tmp_path / "out").table()) == {
         "infer_batch.jsonl": [json.loads(line) for line in lines]
     }
 
