@@ -87,6 +87,8 @@ def upstream_records(path: Path) -> list[Any]:
         return list(csv.DictReader(io.StringIO(text, newline="")))
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     text = data.decode("utf-8")
+    if path.suffix == ".jams":
+        return [json.loads(text)]
     if path.suffix == ".json":
         whole = json.loads(text)
         return whole if isinstance(whole, list) else whole["data"]

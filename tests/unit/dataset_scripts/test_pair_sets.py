@@ -38,6 +38,53 @@ def test_audiodiffcaps_of_the_published_files(real_dir: Path, tmp_path: Path) ->
 
 
 @pytest.mark.real
+def test_scenes_of_audiodiffcaps_tell_their_events(real_dir: Path, tmp_path: Path) -> None:
+    raw = own_names(real_dir / "audiodiffcaps", tmp_path / "raw")
+    shutil.copytree(real_dir / "audiodiffcaps/jams", raw / "jams")
+    report = build("audiodiffcaps", raw=raw, out=tmp_path / "out")
+    assert report.unknown_files == ["audio_csv/bg/fsd50k.csv", "audio_csv/ev/esc50.csv"]
+    table = built_set("audiodiffcaps/dev", tmp_path / "out").table()
+    events = {row["source_key"]: row["events"] for row in table.to_pylist() if row["events"] is not None}
+    assert {key: [one["label"] for one in found] for key, found in events.items()} == {
+        "adc_rain_dev_0000": ["rain", "rain", "thunder"],
+        "adc_rain_dev_0039": ["rain"],
+    }
+    assert events["adc_rain_dev_0000"][2] == {
+        "role": "foreground", "label": "thunder", "category": None, "file": "source/dev/foreground/thunder/1-24524-A-19.wav",
+        "onset_s": 5.755751758284505, "duration_s": 4.1026295381657825, "snr_db": 9.651636720610684,
+    }  # fmt: skip
+    rebuilt = source("audiodiffcaps").rebuild(table)
+    for path in (raw / "jams").iterdir():
+        assert json.dumps(rebuilt[f"jams/{path.name}"]) == json.dumps([json.loads(path.read_text())])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", r"adc_rain_dev_0000_s1\.jams: .*expected JSON"),
+        ("[]", "expected a JSON object"),
+        ('{"annotations": {}}', "expected a list of objects.*annotations|annotations.*expected a list of objects"),
+        ('{"annotations": [{"namespace": "scaper", "data": [{"time": "0", "duration": 1, "value": {}}]}]}', "expected a text"),
+    ],
+)
+def test_scenes_that_scaper_did_not_write(tmp_path: Path, content: str, told: str) -> None:
+    header = "key,s1_fn,s2_fn,caption_1,caption_2,caption_3,caption_4,caption_5\n"
+    (tmp_path / "adc_rain_dev.csv").write_text(f"{header}k,adc_rain_dev_0000_s1.wav,b.wav,no dog,,,,\n")
+    (tmp_path / "adc_rain_dev_0000_s1.jams").write_text(content)
+    with pytest.raises(RecordError, match=told):
+        build("audiodiffcaps", raw=tmp_path, out=tmp_path / "out")
+
+
+def test_the_file_of_a_scene_is_there_twice(tmp_path: Path) -> None:
+    (tmp_path / "adc_rain_dev.csv").write_text("key,s1_fn,s2_fn,caption_1,caption_2,caption_3,caption_4,caption_5\n")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adc_rain_dev_0000_s1.jams").write_text("{}")
+    with pytest.raises(InputError, match=r"a/adc_rain_dev_0000_s1\.jams and b/.* have the same name"):
+        build("audiodiffcaps", raw=tmp_path, out=tmp_path / "out")
+
+
+@pytest.mark.real
 def test_adiff_of_the_published_heads(real_dir: Path, tmp_path: Path) -> None:
     raw = own_names(real_dir / "adiff", tmp_path / "raw")
     report = build("adiff", raw=raw, out=tmp_path / "out")
