@@ -48,7 +48,8 @@ class Row:
     """One row of the schema.
 
     Attributes:
-        columns: values by column name; those left out are null, empty (lists that must not be null) or the same in all rows of the source.
+        columns: values by column name; those left out are null, the same in all rows of the source, or empty where the column
+            is a list that must not be null.
         origins: the upstream records it is made of; one at least.
         extra: what goes into `extra_json` under names of the source's own choice.
     """

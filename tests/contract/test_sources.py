@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ def upstream_records(path: Path) -> list[Any]:
     """Returns the records of a fixture file with Python's own parsers: nothing of the code under test."""
     if path.suffix == ".parquet":
         return pq.read_table(path).to_pylist()
+    if path.suffix == ".tar":
+        with tarfile.open(path) as archive:
+            members = [archive.extractfile(name) for name in archive.getnames() if name.endswith(".json")]
+            return [json.load(member) for member in members if member is not None]
     if path.suffix == ".yaml":
         text = path.read_text(encoding="utf-8")
         is_table = path.name == "MACS_competence.yaml"
