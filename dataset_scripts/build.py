@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from . import atomic, parts, ray_workers, schema
 from . import workers as processes
@@ -38,7 +37,7 @@ from .source import Source, source
 from .staging import Staging, is_current
 from .upstream.files import Part, RawFile
 
-__all__ = ["BuildReport", "build", "built_configs", "read_split"]
+__all__ = ["BuildReport", "build", "built_configs"]
 
 ENGINES = {"local": processes.run, "ray": ray_workers.run}
 _UNTOUCHED = "What was built before is untouched."
@@ -149,40 +148,6 @@ def build(
                 write_readme(out)
             shutil.rmtree(staging.folder, ignore_errors=True)
     return _report(one, target, list(found.unknown), time.monotonic() - started, reused)
-
-
-def read_split(data: Path, config: str, split: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Returns the rows of a built split.
-
-    Args:
-        data: the folder that `build` wrote to.
-        config: config name.
-        split: split name.
-        columns: columns to read, None for all.
-
-    Raises:
-        UnknownNameError: no such dataset or split.
-        InputError: it was not built, or a shard is missing or was cut; the message has the command that builds it.
-    """
-    one = source(config)
-    (wanted,) = _split_names(one, [split])
-    folder = data / "data" / config
-    manifest = read_manifest(folder)
-    if manifest is None or wanted not in manifest["splits"]:
-        there = f"only {', '.join(manifest['splits'])}" if manifest else "nothing"
-        raise InputError(
-            f"split {wanted} of {config} is not in {data} ({there} of {config} is); build it: `{one.build_command(data)}`"
-        )
-    tables = []
-    for shard in manifest["splits"][wanted]["shards"]:
-        path = folder / shard["file"]
-        try:
-            tables.append(pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None))
-        except (OSError, pa.ArrowInvalid) as problem:
-            raise InputError(
-                f"{path} cannot be read ({problem}); build it again: `{one.build_command(data)} --force`"
-            ) from problem
-    return pa.concat_tables(tables)
 
 
 def _split_names(one: Source, splits: Sequence[str] | None) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from . import schema
 from .errors import InputError, UnknownNameError
 from .manifest import Manifest, built_configs, read_manifest
 from .source import SOURCES, source
@@ -72,6 +73,18 @@ class BuiltSet:
         for _, _, path in self.shards():
             yield from read_batches(path, columns, rows)
 
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Returns all rows at once, for sets that fit into memory.
+
+        Args:
+            columns: columns to read, None for all.
+
+        Raises:
+            InputError: a shard is missing or was cut; the message has the command that builds it.
+        """
+        kinds = schema.SCHEMA if columns is None else pa.schema([schema.SCHEMA.field(name) for name in columns])
+        return pa.Table.from_batches(self.batches(columns), kinds)
+
 
 def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
     """Yields the rows of one shard in order.
@@ -83,7 +96,15 @@ def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = R
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=rows, columns=list(columns) if columns is not None else None)
     except (OSError, pa.ArrowInvalid) as problem:
-        raise InputError(f"{path} cannot be read ({problem}); build {path.parent.name} again with --force.") from problem
+        again = _command(path.parent.name, path.parents[2], again=True)
+        raise InputError(f"{path} cannot be read ({problem}); build it again: `{again}`.") from problem
+
+
+def _command(config: str, data: Path, *, again: bool = False) -> str:
+    """Returns what builds a config, or builds it again; the recipe of a mixture may lie anywhere."""
+    if config in SOURCES.names():
+        return source(config).build_command(data) + (" --force" if again else "")
+    return "uac mix RECIPE" + ("" if data == Path("unified-audiocaps") else f" --out {data}")
 
 
 def built_set(name: str, data: Path) -> BuiltSet:
@@ -95,24 +116,27 @@ def built_set(name: str, data: Path) -> BuiltSet:
 
     Raises:
         UnknownNameError: no such dataset or split.
-        InputError: it was not built.
+        InputError: it was not built, or its manifest is damaged; the message has the command that builds it.
     """
     config, _, split = name.partition("/")
     known = sorted({*SOURCES.names(), *built_configs(data)})
     if config not in known:
         raise UnknownNameError("dataset", config, known, "uac sources")
+    if split and config in SOURCES.names():
+        one = source(config)
+        split = one.split_aliases.get(split, split)
+        if split not in one.splits:
+            raise UnknownNameError(f"split of {config}", split, one.splits)
     manifest = read_manifest(data / "data" / config)
+    first = f"build it first: `{_command(config, data)}`."
     if manifest is None:
-        raise InputError(f"{config} is not in {data}; build it first: `{source(config).build_command(data)}`.")
+        what = f"split {split} of {config} is not in {data} (nothing of {config} is)" if split else f"{config} is not in {data}"
+        raise InputError(f"{what}; {first}")
     if not split:
         return BuiltSet(data, config, tuple(manifest["splits"]), config, manifest)
-    if config in SOURCES.names():
-        split = source(config).split_aliases.get(split, split)
     if split not in manifest["splits"]:
-        if config in SOURCES.names() and split in source(config).splits:
-            there = ", ".join(manifest["splits"])
-            raise InputError(
-                f"split {split} of {config} is not in {data} (only {there} is); build {config} with its files first."
-            )
-        raise UnknownNameError(f"split of {config}", split, manifest["splits"])
+        if config not in SOURCES.names():
+            raise UnknownNameError(f"split of {config}", split, manifest["splits"])
+        there = ", ".join(manifest["splits"])
+        raise InputError(f"split {split} of {config} is not in {data} (only {there} of {config} is); {first}")
     return BuiltSet(data, config, (split,), f"{config}/{split}", manifest)

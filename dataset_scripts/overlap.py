@@ -16,6 +16,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,15 @@ from .arrays import lists, stretches, struct, text
 from .built import BuiltSet, built_set
 from .errors import InputError
 from .manifest import built_configs, read_manifest
+from .texthash import Hashes, TextHasher
 
 LEVELS = ("recording", "segment", "clip")  # weak to strong; a level's number is its place here, plus one
 EVALUATION_SPLITS = ("test", "validation", "evaluation", "eval")
 SAME_START_S = 0.5
 COLUMNS = ("id", "clip_keys", "audio_ref", "audio_ref_b", "duration_s")
 _PAIRS_AT_ONCE = 1 << 20
+_ROWS_AT_ONCE = 100_000
+_ROWS_PER_PASS = 16_000_000  # hashes of so many rows of the smaller set are in memory at a time
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -74,7 +78,7 @@ def places(rows: pa.RecordBatch | pa.Table) -> Places:
     key = listed.flatten()
     row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)
     at = pc.find_substring(key, "@").to_numpy(zero_copy_only=False)
-    recording = pc.if_else(pa.array(at >= 0), pc.replace_substring_regex(key, "@[^@]*$", ""), key)
+    recording = _recordings(key)
     written = pc.if_else(pa.array(at >= 0), pc.replace_substring_regex(key, "^.*@", ""), pa.scalar(None, pa.string()))
     fits = pc.match_substring_regex(written, r"^[0-9]+(\.[0-9]+)?$")
     start = _numbers(pc.cast(pc.if_else(fits, written, pa.scalar(None, pa.string())), pa.float64()))
@@ -87,6 +91,11 @@ def places(rows: pa.RecordBatch | pa.Table) -> Places:
     is_new[1:] = (row[1:] != row[:-1]) | (code[1:] != code[:-1]) | (~np.isnan(start[1:]) & (start[1:] != start[:-1]))
     order, row, start, code = order[is_new], row[is_new], start[is_new], code[is_new]
     return _timed(rows, coded.dictionary.take(pa.array(code)), row, start)
+
+
+def _recordings(key: pa.StringArray) -> pa.StringArray:
+    """Returns the keys without their starts."""
+    return pc.if_else(pc.match_substring(key, "@"), pc.replace_substring_regex(key, "@[^@]*$", ""), key)
 
 
 def _timed(rows: pa.RecordBatch | pa.Table, recording: pa.StringArray, row: Integers, start: Doubles) -> Places:
@@ -142,12 +151,26 @@ class Index:
         self.order = np.argsort(code, kind="stable")
         self.counts = np.bincount(code, minlength=len(self.known))
         self.begins = np.cumsum(self.counts) - self.counts
+        # Arrow would make a table of all recordings anew in every look-up. Hashes that collide are replaced by others.
+        for seed in count():
+            self._hasher = TextHasher(seed)
+            hashes = self._hasher.of(self.known)
+            self._codes = np.argsort(hashes, kind="stable")
+            self._hashes = hashes[self._codes]
+            if (self._hashes[1:] != self._hashes[:-1]).all():
+                break
+
+    def _lookup(self, recordings: pa.StringArray) -> tuple[Integers, Integers]:
+        """Returns which of `recordings` this set has, and their numbers in `known`."""
+        hashes = self._hasher.of(recordings)
+        where = np.flatnonzero(_are_in(self._hashes, hashes))
+        code = self._codes[np.searchsorted(self._hashes, hashes[where])]
+        is_same = pc.equal(recordings.take(pa.array(where)), self.known.take(pa.array(code))).to_numpy(zero_copy_only=False)
+        return where[is_same], code[is_same]
 
     def matches(self, others: Places) -> Iterator[Matches]:
         """Yields all pairs of an entry of `others` and an entry of this set that share a recording, in the order of `others`."""
-        code = pc.fill_null(pc.index_in(others.recordings, value_set=self.known), -1).to_numpy().astype(np.int64)
-        left = np.flatnonzero(code >= 0)
-        code = code[left]
+        left, code = self._lookup(others.recordings)
         ends = np.cumsum(self.counts[code])
         begin = 0
         while begin < len(left):
@@ -200,7 +223,7 @@ def _joined(pieces: Iterable[tuple[Places, int]]) -> Places:
 
 def places_of(one: BuiltSet) -> Places:
     """Returns the recordings that a built set holds; rows are counted through all its shards."""
-    return _joined((places(batch), batch.num_rows) for batch in one.batches(COLUMNS[1:], rows=100_000))
+    return _joined((places(batch), batch.num_rows) for batch in one.batches(COLUMNS[1:], rows=_ROWS_AT_ONCE))
 
 
 # -- two sets beside each other ------------------------------------------------------------------------------------------------
@@ -249,52 +272,99 @@ _PAIRS = pa.schema([(name, pa.string()) for name in ("a", "b", "key", "level")] 
 
 
 def overlaps(a: BuiltSet, b: BuiltSet) -> OverlapReport:
-    """Returns which rows of two built sets hold the same sound."""
-    left, index = places_of(a), Index(places_of(b))
-    right = index.found
-    best_a, best_b = np.zeros(a.rows, np.int64), np.zeros(b.rows, np.int64)
-    best_recording = np.zeros(len(index.known), np.int64)
-    code_b = np.empty(len(right), np.int64)
-    code_b[index.order] = np.repeat(np.arange(len(index.known)), index.counts)
-    found: list[Matches] = []
-    for some in index.matches(left):
-        np.maximum.at(best_a, left.rows[some.left], some.level)
-        np.maximum.at(best_b, right.rows[some.right], some.level)
-        np.maximum.at(best_recording, code_b[some.right], some.level)
-        found.append(some)
-    ids_a, ids_b = _ids(a, best_a > 0), _ids(b, best_b > 0)
-    place_a, place_b = np.cumsum(best_a > 0) - 1, np.cumsum(best_b > 0) - 1
-    tables = [
-        pa.table(
-            [
-                ids_a.take(pa.array(place_a[left.rows[some.left]])),
-                ids_b.take(pa.array(place_b[right.rows[some.right]])),
-                right.keys.take(pa.array(some.right)),
-                pa.array(LEVELS).take(pa.array(some.level - 1)),
-                pa.array(some.shared_s, from_pandas=True),
-            ],
-            schema=_PAIRS,
-        )
-        for some in found
-    ]
-    return OverlapReport(
-        a.name, b.name, a.rows, b.rows, _by_level(best_a), _by_level(best_b), _by_level(best_recording),
-        pa.concat_tables([_PAIRS.empty_table(), *tables]),
-    )  # fmt: skip
+    """Returns which rows of two built sets hold the same sound.
+
+    The sets are read twice: for the hashes of their recordings, then for the rows whose hash both have. Of these, those of `b`
+    are held in memory and those of `a` go by. A row that only one set has leaves eight bytes behind, and only if that set is the
+    smaller one; what grows beyond that is the report itself.
+    """
+    shared = _shared_hashes(a, b)
+    right, ids_b = _held(b, shared)
+    pa.default_memory_pool().release_unused()  # what reading took
+    index = Index(right)
+    code_b = np.empty(len(right), np.int32)
+    code_b[index.order] = np.repeat(np.arange(len(index.known), dtype=np.int32), index.counts)
+    counts_a, best_b, best_recording = np.zeros(4, np.int64), np.zeros(len(ids_b), np.int8), np.zeros(len(index.known), np.int8)
+    tables = [_PAIRS.empty_table()]
+    for some, left in _sharing(a, shared):
+        best_a = np.zeros(some.num_rows, np.int8)
+        for found in index.matches(left):
+            level = found.level.astype(np.int8)
+            np.maximum.at(best_a, left.rows[found.left], level)
+            np.maximum.at(best_b, right.rows[found.right], level)
+            np.maximum.at(best_recording, code_b[found.right], level)
+            columns = [
+                some["id"].take(pa.array(left.rows[found.left])),
+                ids_b.take(pa.array(right.rows[found.right])),
+                right.keys.take(pa.array(found.right)),
+                pa.array(LEVELS).take(pa.array(found.level - 1)),
+                pa.array(found.shared_s, from_pandas=True),
+            ]
+            tables.append(pa.table(columns, schema=_PAIRS))
+        counts_a += np.bincount(best_a, minlength=4)
+    counts = (counts_a, np.bincount(best_b, minlength=4), np.bincount(best_recording, minlength=4))
+    clips_a, clips_b, recordings = (
+        {level: int(one[number + 1]) for number, level in reversed(list(enumerate(LEVELS)))} for one in counts
+    )
+    return OverlapReport(a.name, b.name, a.rows, b.rows, clips_a, clips_b, recordings, pa.concat_tables(tables))
 
 
-def _by_level(best: Integers) -> dict[str, int]:
-    counts = np.bincount(best, minlength=4)
-    return {level: int(counts[i + 1]) for i, level in reversed(list(enumerate(LEVELS)))}
+def _held(one: BuiltSet, shared: Hashes) -> tuple[Places, pa.StringArray]:
+    """Returns what the rows of a set hold that share a recording, rows counted among these, and their ids."""
+    ids = [pa.array([], pa.string())]
+
+    def pieces() -> Iterator[tuple[Places, int]]:
+        for some, held in _sharing(one, shared):
+            ids.append(some["id"])
+            yield held, some.num_rows
+
+    return _joined(pieces()), pa.concat_arrays(ids)
 
 
-def _ids(one: BuiltSet, wanted: NDArray[np.bool_]) -> pa.StringArray:
-    """Returns the ids of the wanted rows of a set, in order."""
-    found, begin = [pa.array([], pa.string())], 0
-    for batch in one.batches(["id"], rows=100_000):
-        found.append(batch["id"].filter(pa.array(wanted[begin : begin + batch.num_rows])))
-        begin += batch.num_rows
-    return pa.concat_arrays(found)
+def _shared_hashes(a: BuiltSet, b: BuiltSet) -> Hashes:
+    """Returns the sorted hashes of the recordings that two sets share.
+
+    A collision adds a recording that only one has, which then matches nothing: texts are compared afterwards.
+    """
+    small, large = sorted((a, b), key=lambda one: one.rows)
+    n_passes = 1 + small.rows // _ROWS_PER_PASS
+    shared = []
+    for number in range(n_passes):
+        known = np.unique(np.concatenate([np.zeros(0, np.uint64), *_recording_hashes(small, number, n_passes)]))
+        is_met = np.zeros(len(known), bool)
+        for hashes in _recording_hashes(large, number, n_passes):
+            is_met[np.searchsorted(known, hashes[_are_in(known, hashes)])] = True
+        shared.append(known[is_met])
+    return np.sort(np.concatenate(shared))
+
+
+def _recording_hashes(one: BuiltSet, number: int, n_passes: int) -> Iterator[Hashes]:
+    """Yields the hashes of the recordings of a set, those of one pass, each once per batch."""
+    hasher = TextHasher()
+    for batch in one.batches(["clip_keys"], rows=_ROWS_AT_ONCE):
+        hashes = np.unique(hasher.of(_recordings(batch["clip_keys"].flatten())))
+        yield hashes[hashes % np.uint64(n_passes) == number]
+
+
+def _sharing(one: BuiltSet, shared: Hashes) -> Iterator[tuple[pa.RecordBatch, Places]]:
+    """Yields the rows of a set that have a recording with a shared hash, and what they hold."""
+    hasher = TextHasher()
+    for batch in one.batches(COLUMNS, rows=_ROWS_AT_ONCE):
+        listed = batch["clip_keys"]
+        is_shared = _are_in(shared, hasher.of(_recordings(listed.flatten())))
+        is_wanted = np.zeros(batch.num_rows, bool)
+        is_wanted[np.asarray(pc.list_parent_indices(listed))[is_shared]] = True
+        # A row keeps all its recordings: which times belong to it depends on how many there are.
+        some = batch.filter(pa.array(is_wanted))
+        yield some, places(some)
+
+
+def _are_in(known: Hashes, hashes: Hashes) -> NDArray[np.bool_]:
+    """Returns bool[n]: which of `hashes` are in the sorted `known`."""
+    if not len(known):
+        return np.zeros(len(hashes), bool)
+    found: NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+    return found
 
 
 # -- marks and exclusions of a build -----------------------------------------------------------------------------------------
@@ -435,8 +505,9 @@ def _digest(found: Places) -> str:
         table.group_by(["key", "end_s", "start_s"]).aggregate([]).sort_by([(name, "ascending") for name in table.column_names])
     )
     digest = hashlib.sha256()
-    for key, end, start in zip(*(table[name].to_pylist() for name in ("key", "end_s", "start_s")), strict=True):
-        digest.update(f"{key}\t{start!r}\t{end!r}\n".encode())
+    for batch in table.to_batches(max_chunksize=10_000):
+        for key, end, start in zip(*(batch[name].to_pylist() for name in ("key", "end_s", "start_s")), strict=True):
+            digest.update(f"{key}\t{start!r}\t{end!r}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -555,7 +626,7 @@ def compare_list(names: Sequence[str], a: BuiltSet, report: OverlapReport) -> Li
     wanted = pa.array(bare, pa.string())
     met = np.zeros(len(names), bool)
     listed: list[str] = []
-    for batch in a.batches(["id", "source_key", "audio_ref"], rows=100_000):
+    for batch in a.batches(["id", "source_key", "audio_ref"], rows=_ROWS_AT_ONCE):
         is_listed = np.zeros(batch.num_rows, bool)
         ref = batch["audio_ref"]
         for column in (batch["source_key"], pc.struct_field(ref, "file_name"), pc.struct_field(ref, "key")):

@@ -48,7 +48,8 @@ class Row:
     """One row of the schema.
 
     Attributes:
-        columns: values by column name; those left out are null, empty or the same in all rows of the source.
+        columns: values by column name; those left out are null, the same in all rows of the source, or empty where the column
+            is a list that must not be null.
         origins: the upstream records it is made of; one at least.
         extra: what goes into `extra_json` under names of the source's own choice.
     """
@@ -88,8 +89,13 @@ class RowSource(Source):
         names = dict.fromkeys(name for row in rows for name in row.columns)
         columns: dict[str, Any] = {}
         for name in names:
-            kind = schema.SCHEMA.field(name).type
-            columns[name] = pa.array([_filled(row.columns.get(name), kind) for row in rows], kind)
+            field_ = schema.SCHEMA.field(name)
+            # Of a list that may be null, none given is unknown, not empty.
+            values = [
+                None if field_.nullable and row.columns.get(name) is None else _filled(row.columns.get(name), field_.type)
+                for row in rows
+            ]
+            columns[name] = pa.array(values, field_.type)
         columns["provenance"] = pa.array([[self._provenance(one, None) for one in row.origins] for row in rows], _PROVENANCE)
         columns["extra_json"] = pa.array([json.dumps(row.extra, ensure_ascii=False) for row in rows], pa.string())
         return self.batch(part, len(rows), **columns)

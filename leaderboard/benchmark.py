@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..dataset_scripts.build import read_split
+from ..dataset_scripts.built import built_set
 from ..dataset_scripts.errors import InputError, UnknownNameError
 from ..dataset_scripts.source import source
 
@@ -171,7 +171,7 @@ def load_items(benchmark: Benchmark, data: Path) -> BenchmarkItems:
 
     columns = ["id", "source_key", "captions", "audio_ref"]
     try:
-        table = read_split(data, benchmark.config, benchmark.split, columns)
+        table = built_set(f"{benchmark.config}/{benchmark.split}", data).table(columns)
     except InputError as error:
         raise InputError(
             f"benchmark {benchmark.id} needs the {benchmark.split} split of {benchmark.config} in {data}, which is not built. "

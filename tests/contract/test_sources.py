@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from unified_audiocaps.dataset_scripts import schema
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.source import SOURCES, describe_sources, source
 from unified_audiocaps.dataset_scripts.upstream.files import RawFile
 
@@ -40,7 +42,7 @@ def raw_of(name: str) -> Path | None:
 
 def rows_of(data: Path, name: str) -> dict[str, list[dict[str, Any]]]:
     manifest = json.loads((data / "data" / name / "manifest.json").read_text())
-    return {split: read_split(data, name, split).to_pylist() for split in manifest["splits"]}
+    return {split: built_set(f"{name}/{split}", data).table().to_pylist() for split in manifest["splits"]}
 
 
 def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
@@ -64,6 +66,10 @@ def upstream_records(path: Path) -> list[Any]:
     """Returns the records of a fixture file with Python's own parsers: nothing of the code under test."""
     if path.suffix == ".parquet":
         return pq.read_table(path).to_pylist()
+    if path.suffix == ".tar":
+        with tarfile.open(path) as archive:
+            members = [archive.extractfile(name) for name in archive.getnames() if name.endswith(".json")]
+            return [json.load(member) for member in members if member is not None]
     if path.suffix == ".yaml":
         text = path.read_text(encoding="utf-8")
         is_table = path.name == "MACS_competence.yaml"
@@ -86,6 +92,8 @@ def upstream_records(path: Path) -> list[Any]:
         return list(csv.DictReader(io.StringIO(text, newline="")))
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     text = data.decode("utf-8")
+    if path.suffix == ".jams":
+        return [json.loads(text)]
     if path.suffix == ".json":
         whole = json.loads(text)
         return whole if isinstance(whole, list) else whole["data"]
@@ -120,7 +128,7 @@ def test_upstream_records_are_rebuilt_exactly(name: str, built: Path) -> None:
     one = source(name)
     positions: dict[str, list[tuple[int, Any]]] = {}
     for split in rows_of(built, name):
-        for row in read_split(built, name, split).to_pylist():
+        for row in built_set(f"{name}/{split}", built).table().to_pylist():
             for file, position, record in one.records(row):
                 positions.setdefault(file, []).append((position, record))
     dropped = built / "data" / name / "dropped.parquet"
@@ -155,7 +163,7 @@ def test_building_twice_gives_equal_bytes(name: str, built: Path, tmp_path: Path
 def test_rows_keep_the_schema(name: str, built: Path) -> None:
     one = source(name)
     for split, rows in rows_of(built, name).items():
-        table = read_split(built, name, split)
+        table = built_set(f"{name}/{split}", built).table()
         assert table.schema.equals(schema.SCHEMA)
         for batch in table.combine_chunks().to_batches():
             schema.check_all(batch, one.primary_style)

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import pytest
 from unified_audiocaps.dataset_scripts.audio import decode
-from unified_audiocaps.dataset_scripts.build import BuildReport, build, read_split
+from unified_audiocaps.dataset_scripts.build import BuildReport, build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.source import source
 
 
@@ -129,7 +130,7 @@ def csv_records(path: Path) -> list[dict[str, str]]:
 
 
 def rebuilt(data: Path, name: str, split: str) -> dict[str, list[Any]]:
-    return source(name).rebuild(read_split(data, name, split))
+    return source(name).rebuild(built_set(f"{name}/{split}", data).table())
 
 
 @pytest.mark.real

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.source import source
 
 
 def rows(out: Path, name: str, split: str) -> list[dict[str, Any]]:
-    return read_split(out, name, split).to_pylist()
+    return built_set(f"{name}/{split}", out).table().to_pylist()
 
 
 @pytest.mark.real
@@ -28,7 +29,7 @@ def test_the_acavcaps_example(real_dir: Path, tmp_path: Path) -> None:
     absent = [caption["style"] for caption in row["captions"] if caption["is_absent"]]
     assert absent == ["speech"] * 3 + ["music"] * 3
     record = json.loads(example.read_text(encoding="utf-8"))
-    assert source("acavcaps").rebuild(read_split(tmp_path / "out", "acavcaps", "train")) == {"src/00A.jsonl": [record]}
+    assert source("acavcaps").rebuild(built_set("acavcaps/train", tmp_path / "out").table()) == {"src/00A.jsonl": [record]}
     assert row["caption"] == record["wo8sFEF7sWM_166_48_176_48"]["long"][0]
 
 
@@ -55,7 +56,7 @@ def test_the_fusionaudio_test_sets(real_dir: Path, tmp_path: Path) -> None:
     report = build("fusionaudio", raw=raw, out=tmp_path / "out")
     assert set(report.skipped) == {"train"}
     assert {"data/example/train_data_example.json", "data/eval/vocabulary/ESC50.csv"} <= set(report.unknown_files)
-    table = read_split(tmp_path / "out", "fusionaudio", "test")
+    table = built_set("fusionaudio/test", tmp_path / "out").table()
     upstream = {
         f"data/eval/{path.name}": json.loads(path.read_text(encoding="utf-8")) for path in (raw / "data/eval").glob("*.json")
     }
@@ -98,7 +99,7 @@ def test_the_wavcaps_blacklists(real_dir: Path, tmp_path: Path) -> None:
         "blacklist_exclude_test_ac.json: 1 of 2078 entries name no clip of FreeSound",
     ]
     found: dict[str, Counter[str]] = {}
-    for row in read_split(tmp_path / "out", "wavcaps", "train", columns=["subset", "tags"]).to_pylist():
+    for row in built_set("wavcaps/train", tmp_path / "out").table(["subset", "tags"]).to_pylist():
         found.setdefault(row["subset"], Counter()).update(tag["label"] for tag in row["tags"] if tag["scheme"] == "blacklist")
     assert found["AudioSet_SL"] == {"exclude_all_ac": 50_725, "exclude_test_ac": 1_451, "exclude_ub8k_esc50_vggsound": 15_510}
     assert found["FreeSound"] == {"exclude_all_ac": 5_904, "exclude_test_ac": 2_077, "exclude_ub8k_esc50_vggsound": 2_219}

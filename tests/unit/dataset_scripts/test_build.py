@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from unified_audiocaps.dataset_scripts import build as module
-from unified_audiocaps.dataset_scripts.build import build, built_configs, read_split
+from unified_audiocaps.dataset_scripts.build import build, built_configs
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.card import render
 from unified_audiocaps.dataset_scripts.errors import (
     InputError,
@@ -86,7 +87,7 @@ def test_a_lost_shard_is_built_again(tmp_path: Path, out: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
     with pytest.raises(InputError, match=r"cannot be read .*build it again: `uac build audiocaps --raw DIR .* --force`"):
-        read_split(out, "audiocaps", "test")
+        built_set("audiocaps/test", out).table()
     assert not build("audiocaps", raw=raw, out=out).reused
     assert path.read_bytes() == whole
 
@@ -125,7 +126,7 @@ def test_a_named_split_without_files_is_refused(tmp_path: Path, out: Path) -> No
 def test_a_limit_counts_per_split(tmp_path: Path, out: Path) -> None:
     raw = Path(__file__).resolve().parents[2] / "fixtures/sources/wavcaps/raw"
     assert build("wavcaps", raw=raw, out=out, limit=3, workers=4).rows == {"train": 3}
-    ids = read_split(out, "wavcaps", "train", columns=["id"])["id"].to_pylist()
+    ids = built_set("wavcaps/train", out).table(["id"])["id"].to_pylist()
     assert ids == ["wavcaps/AudioSet_SL/Yiiiiiiiii_9", "wavcaps/AudioSet_SL/YYjjjjjjjjj0", "wavcaps/BBC_Sound_Effects/00012345"]
     with pytest.raises(InputError, match="expected numbers from 1 up"):
         build("wavcaps", raw=raw, out=out, limit=0)
@@ -186,16 +187,18 @@ def test_mecat_without_its_package(monkeypatch: pytest.MonkeyPatch, out: Path) -
 
 def test_reading_what_was_not_built_names_the_command(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"split test of clotho|split evaluation of clotho"):
-        read_split(out, "clotho", "eval")
+        built_set("clotho/eval", out).table()
     build("audiocaps", raw=audiocaps(tmp_path / "raw", test=1), out=out)
-    with pytest.raises(InputError, match=rf"only test of audiocaps is\); build it: `uac build audiocaps --raw DIR --out {out}`"):
-        read_split(out, "audiocaps", "train")
+    with pytest.raises(
+        InputError, match=rf"only test of audiocaps is\); build it first: `uac build audiocaps --raw DIR --out {out}`"
+    ):
+        built_set("audiocaps/train", out).table()
     monkeypatch.chdir(tmp_path / "raw")  # where no folder `unified-audiocaps` is
-    with pytest.raises(InputError, match=r"build it: `uac build sample`"):
-        read_split(Path("unified-audiocaps"), "sample", "test")
+    with pytest.raises(InputError, match=r"build it first: `uac build sample`"):
+        built_set("sample/test", Path("unified-audiocaps")).table()
     (out / "data/audiocaps/manifest.json").write_text("{")
     with pytest.raises(InputError, match=r"manifest\.json is damaged .*--force"):
-        read_split(out, "audiocaps", "test")
+        built_set("audiocaps/test", out).table()
     assert not build("audiocaps", raw=tmp_path / "raw", out=out).reused
 
 
@@ -217,7 +220,7 @@ def test_a_bad_rebuild_leaves_the_good_build(tmp_path: Path, out: Path) -> None:
     with pytest.raises(RecordError):
         build("audiocaps", raw=raw, out=out)
     assert files_of(out, "audiocaps") == before
-    assert read_split(out, "audiocaps", "test").num_rows == 3
+    assert built_set("audiocaps/test", out).table().num_rows == 3
 
 
 def test_raw_may_hold_the_output(tmp_path: Path) -> None:
@@ -231,12 +234,12 @@ def test_raw_may_hold_the_output(tmp_path: Path) -> None:
 def test_rows_do_not_depend_on_row_groups(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = audiocaps(tmp_path / "raw", test=25)
     build("audiocaps", raw=raw, out=out)
-    whole = read_split(out, "audiocaps", "test")
+    whole = built_set("audiocaps/test", out).table()
     monkeypatch.setattr("unified_audiocaps.dataset_scripts.sources.audiocaps.AudioCaps.row_group_rows", 4)
     monkeypatch.setattr("unified_audiocaps.dataset_scripts.shards.ROW_GROUPS_PER_SHARD", 2)
     report = build("audiocaps", raw=raw, out=out, force=True)
     assert sorted(path.name for path in report.path.glob("*.parquet")) == [f"test-{i:05d}-of-00004.parquet" for i in range(4)]
-    assert read_split(out, "audiocaps", "test").equals(whole)
+    assert built_set("audiocaps/test", out).table().equals(whole)
 
 
 def test_the_card_lists_every_config_once(tmp_path: Path, out: Path) -> None:
@@ -252,4 +255,4 @@ def test_the_card_lists_every_config_once(tmp_path: Path, out: Path) -> None:
 
 
 def test_the_api_is_complete() -> None:
-    assert module.__all__ == ["BuildReport", "build", "built_configs", "read_split"]
+    assert module.__all__ == ["BuildReport", "build", "built_configs"]

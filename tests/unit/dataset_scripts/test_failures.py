@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from unified_audiocaps.dataset_scripts import shards
-from unified_audiocaps.dataset_scripts.build import build, built_configs, read_split
+from unified_audiocaps.dataset_scripts.build import build, built_configs
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import StorageError
 
 STAGES = {
@@ -74,7 +75,7 @@ def test_a_kill_at_any_stage_is_made_good_by_the_next_call(
     killed = child(CHILD.format(change=STAGES[stage]), raw, out)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     if built_configs(out):  # whatever is there is whole
-        captions = read_split(out, "wavcaps", "train", ["caption"])["caption"].to_pylist()
+        captions = built_set("wavcaps/train", out).table(["caption"])["caption"].to_pylist()
         assert len(captions) == 9
         assert len({caption.split()[0] for caption in captions}) == 1
     else:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import RecordError
 from unified_audiocaps.dataset_scripts.source import source
 
 
 def built(name: str, raw: Path, split: str) -> list[dict[str, Any]]:
     build(name, raw=raw, out=raw / "out")
-    return read_split(raw / "out", name, split).to_pylist()
+    return built_set(f"{name}/{split}", raw / "out").table().to_pylist()
 
 
 @pytest.mark.real
@@ -23,7 +24,7 @@ def test_vggsound_of_the_published_lists(real_dir: Path, tmp_path: Path) -> None
     assert report.rows == {"test": 15_446}
     assert report.unknown_files == ["stat.csv"]
     assert report.statistics["splits"]["test"]["rows_without_clip_key"] == 0
-    table = read_split(tmp_path, "vggsound", "test")
+    table = built_set("vggsound/test", tmp_path).table()
     rows = table.to_pylist()
     assert len({row["clip_keys"][0] for row in rows}) == 14_851
     assert sum(row["extra_json"] == '{"lists": ["AStest"]}' for row in rows) == 6927
@@ -39,7 +40,7 @@ def test_a_clip_with_two_labels_is_one_row(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("aaaaaaaaaaa_000001.mp4,hail\naaaaaaaaaaa_000001.mp4,rain\n")
     (row,) = built("vggsound", tmp_path, "test")
     assert [tag["label"] for tag in row["tags"]] == ["hail", "rain"]
-    (records,) = source("vggsound").rebuild(read_split(tmp_path / "out", "vggsound", "test")).values()
+    (records,) = source("vggsound").rebuild(built_set("vggsound/test", tmp_path / "out").table()).values()
     assert [one["label"] for one in records] == ["hail", "rain"]
 
 
@@ -51,7 +52,7 @@ def test_esc50_without_columns_is_read_from_the_file_names(tmp_path: Path) -> No
     assert first["tags"] == [{"label": "0", "scheme": "esc50", "code": "0", "score": None}]
     assert second["subset"] is None
     assert second["clip_keys"] == second["tags"] == []
-    assert source("esc50").rebuild(read_split(tmp_path / "out", "esc50", "train")) == {
+    assert source("esc50").rebuild(built_set("esc50/train", tmp_path / "out").table()) == {
         "esc50.csv": [{"filename": "5-9032-A-0.wav", "take": "A"}, {"filename": "other.wav", "take": "B"}]
     }
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError, RecordError
 from unified_audiocaps.dataset_scripts.source import source
 
@@ -83,7 +84,7 @@ def test_times_of_parquet_files_stay_what_they_are(tmp_path: Path) -> None:
     records = [{"ytid": f"aaaaaaaaaa{i}", "start_s": start, "end_s": 20.0, **LP} for i, start in enumerate((1.5, 10.0, None))]
     pq.write_table(pa.Table.from_pylist(records), tmp_path / "test.parquet")
     build("lp_musiccaps", raw=tmp_path, out=tmp_path / "out")
-    table = read_split(tmp_path / "out", "lp_musiccaps", "test")
+    table = built_set("lp_musiccaps/test", tmp_path / "out").table()
     assert table["source_key"].to_pylist() == ["aaaaaaaaaa0_1.5", "aaaaaaaaaa1_10", "aaaaaaaaaa2"]
     (rebuilt,) = source("lp_musiccaps").rebuild(table).values()
     assert json.dumps(rebuilt, sort_keys=True) == json.dumps(records, sort_keys=True)
@@ -104,7 +105,7 @@ def test_annotators_without_a_clip_are_counted(tmp_path: Path) -> None:
     competence.write_text("annotator_id\tcompetence\n1\t0.5\n2\t0.25\n")
     report = build("macs", raw=tmp_path, out=tmp_path / "out")
     assert report.warnings == ["MACS_competence.yaml: 1 annotators described no clip"]
-    table = read_split(tmp_path / "out", "macs", "train")
+    table = built_set("macs/train", tmp_path / "out").table()
     assert source("macs").rebuild(table)["MACS.yaml"] == [
         {"filename": "a.wav", "annotations": [{"annotator_id": 1, "sentence": "b", "tags": None}]}
     ]

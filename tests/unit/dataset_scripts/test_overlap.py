@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from unified_audiocaps.dataset_scripts import schema
 from unified_audiocaps.dataset_scripts.arrays import record_batch
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import BuiltSet, built_set
 from unified_audiocaps.dataset_scripts.card import render
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
@@ -29,6 +30,7 @@ from unified_audiocaps.dataset_scripts.overlap import (
     places_of,
     read_list,
 )
+from unified_audiocaps.dataset_scripts.texthash import Hashes, TextHasher
 
 HEADER = "audiocap_id,youtube_id,start_time,caption\r\n"
 
@@ -136,14 +138,14 @@ def v2(tmp_path: Path) -> Path:
 
 def test_a_build_marks_rows_with_the_evaluation_sets_beside_it(tmp_path: Path, out: Path) -> None:
     report = build("audiocaps_v2", raw=v2(tmp_path), out=out)
-    levels = [[e["level"] for e in row] for row in read_split(out, "audiocaps_v2", "train")["overlaps"].to_pylist()]
+    levels = [[e["level"] for e in row] for row in built_set("audiocaps_v2/train", out).table()["overlaps"].to_pylist()]
     assert levels == [["clip"], ["segment"], ["recording"], []]
     assert report.statistics["splits"]["train"]["overlaps"] == {"audiocaps/test": {"clip": 1, "recording": 1, "segment": 1}}
     manifest = json.loads((report.path / "manifest.json").read_text())
     assert list(manifest["parts"][0]["overlaps"]["marked"]) == ["audiocaps/test"]
     plain = build("audiocaps_v2", raw=v2(tmp_path), out=out, mark_overlaps=False)
     assert not plain.reused
-    assert read_split(out, "audiocaps_v2", "train")["overlaps"].null_count == 4
+    assert built_set("audiocaps_v2/train", out).table()["overlaps"].null_count == 4
 
 
 def test_marks_follow_the_content_of_the_evaluation_sets(tmp_path: Path, out: Path) -> None:
@@ -158,7 +160,7 @@ def test_marks_follow_the_content_of_the_evaluation_sets(tmp_path: Path, out: Pa
     build("audiocaps", raw=audiocaps(tmp_path / "v1", "test", (X, 3)), out=out)
     changed = build("audiocaps_v2", raw=raw, out=out)
     assert not changed.reused
-    assert [len(row) for row in read_split(out, "audiocaps_v2", "train")["overlaps"].to_pylist()] == [0, 0, 0, 1]
+    assert [len(row) for row in built_set("audiocaps_v2/train", out).table()["overlaps"].to_pylist()] == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_marks_follow_the_content_of_the_evaluation_sets(tmp_path: Path, out: Pa
 )
 def test_excluded_sounds_are_dropped_whole(tmp_path: Path, out: Path, written: str, kept: list[str], rule: str) -> None:
     report = build("audiocaps_v2", raw=v2(tmp_path), out=out, exclude=[Exclusion.parse(written)], workers=2)
-    assert [ref["key"] for ref in read_split(out, "audiocaps_v2", "train")["audio_ref"].to_pylist()] == kept
+    assert [ref["key"] for ref in built_set("audiocaps_v2/train", out).table()["audio_ref"].to_pylist()] == kept
     assert report.dropped == {rule: 5 - len(kept)}
     dropped = pq.read_table(report.path / "dropped.parquet").to_pylist()
     assert {row["rule"] for row in dropped} == {rule}
@@ -189,7 +191,7 @@ def test_excluded_sounds_are_dropped_whole(tmp_path: Path, out: Path, written: s
 def test_what_cannot_be_excluded_is_explained(tmp_path: Path, out: Path) -> None:
     raw = v2(tmp_path)
     for written, problem, told in [
-        ("audiocaps/train", InputError, "split train of audiocaps is not in .*only test is"),
+        ("audiocaps/train", InputError, "split train of audiocaps is not in .*only test of audiocaps is"),
         ("clotho/evaluation", InputError, "clotho is not in .*uac build clotho --raw DIR"),
         ("audiocap/test", UnknownNameError, "Did you mean audiocaps"),
         ("audiocaps/tset", UnknownNameError, "Did you mean test"),
@@ -222,8 +224,45 @@ def test_a_set_that_is_replaced_while_it_is_read_is_read_again(
     assert report.statistics["total"]["overlaps"]["audiocaps/test"]["clip"] == 2
     (out / "data/audiocaps/test-00000-of-00001.parquet").unlink()
     monkeypatch.undo()
-    with pytest.raises(InputError, match="build audiocaps again with --force"):
+    with pytest.raises(InputError, match=r"build it again: `uac build audiocaps --raw DIR .*--force`"):
         build("audiocaps_v2", raw=v2(tmp_path), out=out)
+
+
+def by_hand(a: BuiltSet, b: BuiltSet) -> list[dict[str, Any]]:
+    """Returns all pairs of two sets that are held in memory whole."""
+    left, right = places_of(a), places_of(b)
+    ids_a, ids_b = ([one for batch in some.batches(["id"]) for one in batch["id"].to_pylist()] for some in (a, b))
+    return [
+        {
+            "a": ids_a[left.rows[i]], "b": ids_b[right.rows[j]], "key": right.keys[int(j)].as_py(),
+            "level": ["recording", "segment", "clip"][level - 1], "shared_s": None if np.isnan(shared) else shared,
+        }
+        for some in Index(right).matches(left)
+        for i, j, level, shared in zip(some.left, some.right, some.level, some.shared_s, strict=True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_hashes", [2, 8, 2**64])
+def test_pairs_do_not_depend_on_hashes_and_passes(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, n_hashes: int
+) -> None:
+    class Weak(TextHasher):
+        def of(self, texts: pa.StringArray) -> Hashes:
+            found = super().of(texts)
+            return found if self.seed else found % np.uint64(min(n_hashes, 2**64 - 1))
+
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.overlap._ROWS_PER_PASS", 3)
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.overlap.TextHasher", Weak)
+    videos = [f"video{i:06d}" for i in range(40)]
+    train = audiocaps(tmp_path / "v2", "train", *((videos[i], start) for start in (0, 4, 20) for i in range(0, 30, 2)))
+    build("audiocaps_v2", raw=train, out=out)
+    build("audiocaps", raw=audiocaps(tmp_path / "v1", "train", *((videos[i], i % 7) for i in range(5, 40))), out=out)
+    for one, other in (("audiocaps_v2", "audiocaps"), ("audiocaps", "audiocaps_v2"), ("audiocaps", "audiocaps")):
+        a, b = built_set(one, out), built_set(other, out)
+        found = overlaps(a, b)
+        assert found.pairs.to_pylist() == by_hand(a, b)
+        assert sum(found.clips_a.values()) == len({pair["a"] for pair in by_hand(a, b)}) > 0
+        assert sum(found.recordings.values()) == len({pair["key"][:14] for pair in by_hand(a, b)})
 
 
 def test_lists_of_similar_sounds_are_compared_with_ids(tmp_path: Path, out: Path) -> None:

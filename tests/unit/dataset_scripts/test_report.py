@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts import report
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirementError
 from unified_audiocaps.dataset_scripts.report_page import page
@@ -27,7 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def said(data: Path, config: str) -> tuple[list[dict], list[str]]:
     manifest = json.loads((data / "data" / config / "manifest.json").read_text())
-    rows = [row for split in manifest["splits"] for row in read_split(data, config, split).to_pylist()]
+    rows = [row for split in manifest["splits"] for row in built_set(f"{config}/{split}", data).table().to_pylist()]
     texts = [c["text"] for r in rows for c in r["captions"] if c["style"] != "description" and not c["is_absent"]]
     return rows, texts
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from unified_audiocaps.dataset_scripts import schema, views
 from unified_audiocaps.dataset_scripts.arrays import record_batch
-from unified_audiocaps.dataset_scripts.build import build, read_split
+from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.evaluators.files import read_references
@@ -116,7 +116,7 @@ def test_tables_datasets_and_streams_give_the_same(data: Path, config: str, name
 
     monkeypatch.chdir(data.parent)
     split = "train" if config == "wavcaps" else "test"
-    expected = views.apply(read_split(data, config, split), name).to_pylist()
+    expected = views.apply(built_set(f"{config}/{split}", data).table(), name).to_pylist()
     loaded = views.apply(load_dataset("unified-audiocaps", config, split=split), name)
     assert list(loaded) == expected
     streamed = views.apply(load_dataset("unified-audiocaps", config, split=split, streaming=True), name)
@@ -126,7 +126,7 @@ def test_tables_datasets_and_streams_give_the_same(data: Path, config: str, name
 @pytest.mark.parametrize("name", list(views.VIEWS))
 def test_files_hold_the_view(data: Path, name: str, tmp_path: Path) -> None:
     one = built_set("mecat/test", data)
-    expected = views.apply(read_split(data, "mecat", "test"), name).to_pylist()
+    expected = views.apply(built_set("mecat/test", data).table(), name).to_pylist()
     assert views.write(one, name, tmp_path / "v.jsonl") == len(expected)
     assert [json.loads(line) for line in (tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()] == expected
     views.write(one, name, tmp_path / "v.parquet")
@@ -148,7 +148,7 @@ def test_references_are_what_scoring_reads(data: Path, tmp_path: Path) -> None:
     read = read_references(tmp_path / "r.jsonl")
     expected = {
         row["id"]: tuple(c["text"] for c in row["captions"] if c["style"] == "speech")
-        for row in read_split(data, "mecat", "test").to_pylist()
+        for row in built_set("mecat/test", data).table().to_pylist()
     }
     assert read == {id_: texts for id_, texts in expected.items() if texts}
 
