@@ -46,6 +46,7 @@ from .source import SOURCES, source
 
 _UNTOUCHED = "What was built before is untouched."
 _BEGUN = "upload.json"
+_PROBE = "writable.tmp"
 _READS = 3
 
 
@@ -272,11 +273,13 @@ class UrlTarget(Target):
             return self._listed(f"data/{self.name}")
 
     def bring(self, entries: Sequence[Entry]) -> Path:
-        """Fetches the shards of these parts.
+        """Fetches the shards of these parts; a place that cannot be written is told now, not when all is built.
 
         Raises:
             InputError: they are not what the manifest says.
+            StorageError: the place cannot be written.
         """
+        self._try_to_write()
         folder = self.workshop / f"{self.name}.kept"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -296,6 +299,14 @@ class UrlTarget(Target):
                     )
                 bar.update(1)
         return folder
+
+    def _try_to_write(self) -> None:
+        probe = self._at(f"data/{self.name}/{_PROBE}")
+        with self._reached(f"Nothing at {self.url} was changed."):
+            if not _is_object_store(self.fs):
+                self.fs.makedirs(self._at(f"data/{self.name}"), exist_ok=True)
+            self.fs.pipe_file(probe, b"")
+            self.fs.rm_file(probe)
 
     def statistics(self) -> dict[str, Any]:
         """Returns what `stats.json` says."""
@@ -328,8 +339,6 @@ class UrlTarget(Target):
             note = _Note(self.workshop / f"{self.name}.sent", self._begun.get("id"))
             known = _shards(self._whole) | note.sent
             missing = [name for name, sha in wanted.items() if there.get(name) != _size(config / name) or known.get(name) != sha]
-            if not _is_object_store(self.fs):
-                self.fs.makedirs(self._at(folder), exist_ok=True)
             if note.upload != self._begun.get("id"):
                 # Nobody knows what another machine's upload has written: only what the manifest names is taken as it is.
                 begun = {"id": note.upload, "before": self.manifest()}
@@ -364,7 +373,7 @@ class UrlTarget(Target):
         named = {*_shards(self._whole), *(["dropped.parquet"] if has_dropped else [])}
         with self._reached(f"{self.name} is there; run the same command to delete what is left of an earlier build."):
             for name in self._listed(folder):
-                if name == _BEGUN or (name.endswith(".parquet") and name not in named):
+                if name in {_BEGUN, _PROBE} or (name.endswith(".parquet") and name not in named):
                     self.fs.rm_file(self._at(f"{folder}/{name}"))
 
     def _render(self, config: Path | None) -> str:
@@ -436,6 +445,8 @@ class UrlTarget(Target):
             raise
         except OSError as problem:
             raise StorageError(self.url, problem, done) from problem
+        except NotImplementedError as problem:
+            raise InputError(f"--out is {self.url}; such URLs can be read, not written. Choose another one. {done}") from problem
         except Exception as problem:
             if type(problem).__module__ == "builtins":  # a mistake of ours; file systems have exceptions of their own
                 raise
@@ -468,6 +479,9 @@ class HubTarget(UrlTarget):
             raise OfflineError(f"{url} needs the network and HF_HUB_OFFLINE is set; unset it.")
         if not has_rights:
             check_rights(self.local / "nothing", [name])  # of the texts; whether there is sound is known once it is built
+
+    def _try_to_write(self) -> None:
+        """Does nothing: a try would be a commit."""
 
     def put(self, config: Path | None) -> None:
         """Sends the config and the card in one commit; files that the Hub has already are not sent again."""
@@ -555,7 +569,7 @@ def open_target(out: Path | str, name: str, *, has_rights: bool = False) -> Targ
             return HubTarget(out, name, has_rights=has_rights)
         return UrlTarget(out, name)
     if re.match(r"[a-z][a-z0-9+.-]+:/", str(out)):
-        raise InputError(f"{out} was a URL before it was made a path; write it as a text, with //.")
+        raise InputError(f"{out} was a URL before it was made a path; give it as a text (--out), with //. UAC_DATA is a folder.")
     return LocalTarget(Path(out), name)
 
 

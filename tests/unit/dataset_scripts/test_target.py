@@ -363,6 +363,28 @@ def test_the_hub_is_not_asked_offline() -> None:
         open_target("hf://datasets/my-lab/x", "sample")
 
 
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_built(
+    tmp_path: Path, store: type[FrailFileSystem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError(2, "the bucket does not exist")
+
+    monkeypatch.setattr(store, "pipe_file", refuse)
+    with pytest.raises(StorageError, match=r"cannot work in frail://bucket/folder \(the bucket does not exist\).*Nothing at "):
+        build("sample", out=URL)
+    assert at(URL) == {}
+    assert not list((tmp_path / "home").rglob("*.parquet"))
+
+
+def test_urls_that_can_only_be_read_are_refused(store: type[FrailFileSystem], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(store, "pipe_file", refuse)
+    with pytest.raises(InputError, match="--out is frail://bucket/folder; such URLs can be read, not written"):
+        build("sample", out=URL)
+
+
 def test_a_refused_look_says_that_nothing_was_changed(store: type[FrailFileSystem], monkeypatch: pytest.MonkeyPatch) -> None:
     class ClientError(Exception):
         """As packages raise it that do not translate."""
