@@ -186,7 +186,6 @@ class UrlTarget(Target):
         Raises:
             InputError: a set to exclude was not built at the URL, or a set changes while it is read.
         """
-        excluded = {one.name.partition("/")[0]: one for one in exclude}
         beside = self.local / "beside"
         with (
             atomic.storage_errors(self.local, f"Nothing at {self.url} was changed."),
@@ -197,8 +196,8 @@ class UrlTarget(Target):
                 if path.name not in there:
                     shutil.rmtree(path)
             for config in there:
-                if config != self.name and (mark or config in excluded):
-                    named = [one.name.partition("/")[2] for one in exclude if one.name.partition("/")[0] == config]
+                named = [one.name.partition("/")[2] for one in exclude if one.name.partition("/")[0] == config]
+                if config != self.name and (mark or named):
                     self._pull(config, beside / "data" / config, EVALUATION_SPLITS if mark else (), named)
             try:
                 return marking(beside, self.name, mark=mark, exclude=exclude)
@@ -213,6 +212,9 @@ class UrlTarget(Target):
             folder: where it goes.
             splits: splits that are needed if they are there.
             named: splits as the user wrote them, empty for all.
+
+        Raises:
+            InputError: a shard cannot be read, or changes all the time.
         """
         for _ in range(_READS):
             content = self._read(f"data/{config}/manifest.json")
@@ -223,10 +225,18 @@ class UrlTarget(Target):
                 return  # not built, or damaged: a build does not mark with it
             folder.mkdir(parents=True, exist_ok=True)
             wanted = {*splits, *(_own_name(config, split) for split in named)}
-            for split, found in manifest["splits"].items():
-                for shard in found["shards"] if split in wanted or "" in named else ():
-                    if not (folder / shard["file"]).is_file():
-                        self._pull_columns(f"data/{config}/{shard['file']}", folder / shard["file"])
+            shards = [
+                shard["file"]
+                for split, found in manifest["splits"].items()
+                for shard in (found["shards"] if split in wanted or "" in named else ())
+            ]
+            try:
+                for name in shards:
+                    if not (folder / name).is_file():
+                        self._pull_columns(f"data/{config}/{name}", folder / name)
+            except (InputError, StorageError):
+                if self._read(f"data/{config}/manifest.json") == content:
+                    raise
             if self._read(f"data/{config}/manifest.json") == content:
                 atomic.write_bytes(folder / "manifest.json", content)
                 return

@@ -222,8 +222,12 @@ def test_a_replacement_that_is_cut_leaves_a_true_manifest_or_none(
 def test_what_is_left_when_all_is_sent_is_done_by_the_next_call(
     tmp_path: Path, store: type[FrailFileSystem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError(13, "nothing is deleted here")
+    remove = store.rm_file
+
+    def refuse(self: FrailFileSystem, path: str) -> None:
+        if path.endswith(".parquet"):
+            raise PermissionError(13, "no shard is deleted here")
+        remove(self, path)
 
     build("audiocaps", raw=audiocaps(tmp_path / "raw", val=2, test=3), out=URL)
     raw = audiocaps(tmp_path / "new", train=4)
@@ -331,6 +335,25 @@ def test_a_damaged_set_at_the_url_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"frail://bucket/folder/data/audiocaps/test-.* cannot be read .*--no-mark-overlaps"):
         build("clotho", raw=FIXTURES / "clotho/raw", out=URL)
     assert build("clotho", raw=FIXTURES / "clotho/raw", out=URL, mark_overlaps=False).rows
+
+
+def test_a_set_that_is_replaced_while_it_is_read_is_not_marked_with(
+    tmp_path: Path, store: type[FrailFileSystem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build("audiocaps", raw=audiocaps(tmp_path / "raw", test=3), out=URL)
+    look = store.open
+
+    def replaced(self: FrailFileSystem, path: str, mode: str = "rb", **options: Any) -> Any:
+        if path.endswith("test-00000-of-00001.parquet") and mode == "rb":
+            self.store.pop(f"{ROOT}data/audiocaps/manifest.json", None)
+            self.store.pop(path, None)
+        return look(self, path, mode, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "open", replaced)
+        report = build("clotho", raw=FIXTURES / "clotho/raw", out=URL)
+    assert "overlaps" not in report.statistics["total"] or not report.statistics["total"]["overlaps"]
+    assert "config_name: audiocaps" not in at(URL)["README.md"].decode()
 
 
 # -- what cannot be --------------------------------------------------------------------------------------------------------------
