@@ -1,8 +1,8 @@
 """Source to sharded parquet with manifest, statistics and card: `unified-audiocaps/data/<config>/`.
 
 - A config is built in `.uac/` inside the output folder and renamed into place when it is whole: a kill, a full disk or a bad
-  record leaves what was there before. Parts (one upstream file or pair of files each) that were finished are kept for the
-  next call, which goes on behind them.
+  record leaves what was there before. To a URL it is sent when it is whole (`target.py`). Parts (one upstream file or pair of
+  files each) that were finished are kept for the next call, which goes on behind them.
 - Equal input, settings and library versions give equal bytes, whatever the number of workers.
 - Of rows that share an id the first is kept; the others lie whole, as upstream records, in `dropped.parquet`, and so do rows
   that were excluded because another set holds their sound.
@@ -24,23 +24,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from . import atomic, parts, ray_workers, schema
+from . import parts, ray_workers, schema
 from . import workers as processes
-from .card import write_readme
 from .errors import InputError, Problem, UnknownNameError
 from .fetch import fetch
 from .manifest import Manifest, built_configs, read_manifest
-from .overlap import Exclusion, Marking, marking
+from .overlap import Exclusion, Marking
 from .parts import Entry
 from .progress import progress
 from .source import Source, source
 from .staging import Staging, is_current
+from .target import Target, open_target
 from .upstream.files import Part, RawFile
 
 __all__ = ["BuildReport", "build", "built_configs"]
 
 ENGINES = {"local": processes.run, "ray": ray_workers.run}
-_UNTOUCHED = "What was built before is untouched."
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class BuildReport:
 
     Attributes:
         config: its name.
-        path: the built folder of the config.
+        path: the built folder of the config; its URL where it was built to a URL.
         rows: split to number of rows.
         skipped: split, or split/subset, to the reason why it was not built.
         unknown_files: files below `--raw` that were not read because their names are unknown.
@@ -61,7 +60,7 @@ class BuildReport:
     """
 
     config: str
-    path: Path
+    path: Path | str
     rows: dict[str, int]
     skipped: dict[str, str]
     unknown_files: list[str]
@@ -76,7 +75,7 @@ def build(
     name: str,
     *,
     raw: Path | None = None,
-    out: Path = Path("unified-audiocaps"),
+    out: Path | str = Path("unified-audiocaps"),
     splits: Sequence[str] | None = None,
     workers: int = 1,
     engine: str = "local",
@@ -84,13 +83,17 @@ def build(
     force: bool = False,
     mark_overlaps: bool = True,
     exclude: Sequence[Exclusion] = (),
+    has_rights: bool = False,
 ) -> BuildReport:
     """Builds one dataset into the folder `out`, from which `load_dataset` reads it.
 
     Args:
         name: config name; see `SOURCES.names()`.
         raw: folder that holds the upstream files at any depth; None to fetch them into the cache where that is possible.
-        out: the folder that holds all built configs.
+        out: the folder that holds all built configs, or the URL of one that `fsspec` knows: `s3://bucket/folder`,
+            `hf://datasets/OWNER/NAME`. To a URL the config is built under `UAC_HOME` and sent when it is whole, to the same
+            bytes; of the other configs there only what marking and excluding need is read. On the Hub it is one commit, and
+            a repository that is not there is created for its owner alone.
         splits: splits to build; those built before and not named here stay as they are. None: all that `raw` holds, and
             nothing else.
         workers: processes; more than the number of upstream files is no use.
@@ -100,14 +103,16 @@ def build(
         mark_overlaps: fill `overlaps` from all evaluation sets (splits called test, validation, evaluation or eval) of other
             configs that are in `out` already; without it, or without such sets, the column is null.
         exclude: other sets in `out` whose sounds are dropped.
+        has_rights: for `hf://`, the user has the rights that the card does not give to everybody.
 
     Raises:
         UnknownNameError: no such dataset or split.
         InputError: `raw` does not hold what is needed, two upstream files claim the same ids, or `exclude` names a set that was
-            not built.
-        FetchError: the files were to be fetched and could not be.
+            not built; a URL is wrong, or the card does not allow to publish the config on the Hub.
+        FetchError: the files were to be fetched and could not be; the Hub could not be reached, or does not let the user write.
         RecordError: an upstream file holds something that its format forbids.
-        StorageError: the disk is full or the folder cannot be written.
+        StorageError: the disk is full or the folder cannot be written; the message says what is there now.
+        MissingRequirementError: a package that reads such URLs is not installed.
     """
     started = time.monotonic()
     one = source(name)
@@ -116,37 +121,31 @@ def build(
         raise InputError(f"workers is {workers} and limit is {limit}; expected numbers from 1 up.")
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
+    target = open_target(out, name, has_rights=has_rights)
     if raw is None and one.remote is not None and one.default_raw() is None:
         raw = fetch(one).folder
-    plan = marking(out, name, mark=mark_overlaps, exclude=exclude)
-    found = one.locate(raw, without=out)
+    plan = target.marking(mark=mark_overlaps, exclude=exclude)
+    found = one.locate(raw, without=target.local)
     wanted = [part for part in found.parts if part.split in chosen]
     _check_asked(one, splits, chosen, wanted, found.missing)
-    target, workshop = out / "data" / name, out / ".uac"
-    with atomic.storage_errors(out, _UNTOUCHED):
-        with atomic.exclusive(workshop / f"{name}.lock"):
-            aside = workshop / f"{name}.old"
-            atomic.recover_folder(target, aside)
-            old = _usable_manifest(target)
-            kept = _kept(one, old, chosen) if splits is not None else []
-            inputs = {part.label: {role: _input(file) for role, file in part.files.items()} for part in wanted}
-            keys = {part.label: _key(one, part, inputs[part.label], limit, plan) for part in wanted}
-            all_keys = keys | {entry["label"]: entry["key"] for entry in kept}
-            reused = not force and old is not None and is_current(target, old, all_keys)
-            staging = Staging(one, workshop / name)
-            if not reused:
-                staging.clear(keep=() if force else all_keys.values())
-                same = [entry for entry in (old or {}).get("parts", []) if entry["key"] in all_keys.values()]
-                staging.adopt(kept if force else same, target)
-                built = _build_parts(one, wanted, keys, staging.folder, workers, engine, limit, plan)
-                skipped = {label: why for label, why in found.missing.items() if label.split("/")[0] in chosen}
-                staging.assemble([*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit)
-            # The card is made from all manifests: no config may be on the move while it is written.
-            with atomic.exclusive(workshop / "readme.lock"):
-                if not reused:
-                    atomic.replace_folder(staging.config, target, aside)
-                write_readme(out)
-            shutil.rmtree(staging.folder, ignore_errors=True)
+    with target.opened():
+        old = target.manifest()
+        kept = _kept(one, old, chosen) if splits is not None else []
+        inputs = {part.label: {role: _input(file) for role, file in part.files.items()} for part in wanted}
+        keys = {part.label: _key(one, part, inputs[part.label], limit, plan) for part in wanted}
+        all_keys = keys | {entry["label"]: entry["key"] for entry in kept}
+        reused = not force and old is not None and is_current(target.sizes(), old, all_keys)
+        staging = Staging(one, target.workshop / name)
+        if not reused:
+            staging.clear(keep=() if force else all_keys.values())
+            same = [entry for entry in (old or {}).get("parts", []) if entry["key"] in all_keys.values()]
+            lacking = [entry for entry in kept if parts.read_entry(staging.folder, entry["key"]) is None]
+            staging.adopt(kept if force else same, target.bring(lacking))
+            built = _build_parts(one, wanted, keys, staging.folder, workers, engine, limit, plan)
+            skipped = {label: why for label, why in found.missing.items() if label.split("/")[0] in chosen}
+            staging.assemble([*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit)
+        target.put(None if reused else staging.config)
+        shutil.rmtree(staging.folder, ignore_errors=True)
     return _report(one, target, list(found.unknown), time.monotonic() - started, reused)
 
 
@@ -171,14 +170,6 @@ def _check_asked(
     if lost:
         problems = [Problem("E_NO_FILES", why, id=label) for label, why in missing.items() if label.split("/")[0] in lost]
         raise InputError(f"{one.name}: nothing to build split {', '.join(lost)} from.", problems)
-
-
-def _usable_manifest(target: Path) -> Manifest | None:
-    """Returns the manifest of what was built before; a damaged one counts as nothing, since it is built anew now."""
-    try:
-        return read_manifest(target)
-    except InputError:
-        return None
 
 
 def _kept(one: Source, old: Manifest | None, chosen: list[str]) -> list[Entry]:
@@ -244,14 +235,14 @@ def _build_parts(
     return done
 
 
-def _report(one: Source, target: Path, unknown: list[str], seconds: float, reused: bool) -> BuildReport:
-    manifest = read_manifest(target)
+def _report(one: Source, target: Target, unknown: list[str], seconds: float, reused: bool) -> BuildReport:
+    manifest = target.manifest()
     if manifest is None:
-        raise InputError(f"{target} disappeared while it was built; is another program working there?")
-    statistics = json.loads((target / "stats.json").read_text(encoding="utf-8"))
+        raise InputError(f"{target.path} disappeared while it was built; is another program working there?")
+    statistics = target.statistics()
     return BuildReport(
         config=one.name,
-        path=target,
+        path=target.path,
         rows={split: found["rows"] for split, found in manifest["splits"].items()},
         skipped=manifest["skipped"],
         unknown_files=unknown,

@@ -84,12 +84,12 @@ class StorageError(UnifiedAudioCapsError, OSError):
     """A folder cannot be written: the disk is full, a quota or size limit was met, or permission is missing.
 
     Args:
-        folder: what was being written to.
+        folder: what was being written to, a path or a URL.
         cause: what the system said.
         done: what the user may rely on now.
     """
 
-    def __init__(self, folder: Path, cause: OSError, done: str) -> None:
+    def __init__(self, folder: Path | str, cause: OSError, done: str) -> None:
         self.folder, self.cause, self.done = folder, cause, done
         reason = cause.strerror or str(cause)
         if cause.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:

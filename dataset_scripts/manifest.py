@@ -19,14 +19,24 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_manifest(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as problem:
         raise InputError(f"{path} is damaged ({problem}); build {folder.name} again with --force.") from None
-    if not isinstance(manifest, dict) or "splits" not in manifest:
+    if manifest is None:
         raise InputError(f"{path} is not a manifest of `uac build`; build {folder.name} again with --force.")
     return manifest
+
+
+def parse_manifest(text: str) -> Manifest | None:
+    """Returns what a manifest's text says, None if it is something else.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    manifest = json.loads(text)
+    return manifest if isinstance(manifest, dict) and "splits" in manifest else None
 
 
 def built_configs(data: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Puts the built folder on the Hub: card and shards in one commit, then every file's hash is read back.
+"""Puts what was built on the Hub: card and shards in one commit, then every file's hash is read back.
 
 Nothing is published that a card does not allow, unless the user says that they have the rights. Large files that are on the Hub
 already are not sent again, so a call that was cut goes on where it stopped.
@@ -6,6 +6,7 @@ already are not sent again, so a call that was cut goes on where it stopped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,33 +59,70 @@ def publish(data: Path, repo_id: str, *, private: bool = False, has_rights: bool
     if repo_id.count("/") != 1:
         raise InputError(f"the repository is called {repo_id!r}; expected OWNER/NAME, such as my-lab/unified-audiocaps.")
     if not has_rights:
-        _check_rights(data, configs)
+        check_rights(data, configs)
     if is_offline():
         raise OfflineError("publishing needs the network and HF_HUB_OFFLINE is set; unset it.")
     write_readme(data)
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.hf_api import RepoFile
-
-    api = HfApi()
     sent = {
         path.relative_to(data).as_posix(): path
         for path in (data / "README.md", *sorted((data / "data").rglob("*")))
         if path.is_file()
     }
+    message = f"Publish {', '.join(configs)}"
+    commit = send(data, repo_id, sent, message=message, only=WHAT_IS_SENT, delete="data/**", private=private)
+    return PublishReport(repo_id, commit, configs, len(sent), sum(path.stat().st_size for path in sent.values()))
+
+
+def send(
+    folder: Path,
+    repo_id: str,
+    sent: Mapping[str, Path],
+    *,
+    message: str,
+    only: Sequence[str] | None = None,
+    delete: str | None = None,
+    private: bool = False,
+    revision: str | None = None,
+    inside: str = "",
+) -> str:
+    """Sends a folder to a dataset repository in one commit, checks every file there, and returns the commit.
+
+    Args:
+        folder: what is sent.
+        repo_id: `owner/name`; created when it is not there.
+        sent: the files that are sent, by their names in the folder.
+        message: title of the commit.
+        only: patterns of what in the folder is sent, None for all.
+        delete: pattern of what is deleted unless it is sent: shards of an earlier build.
+        private: create the repository for its owner alone.
+        revision: branch to commit to, None for the main one.
+        inside: folder of the repository.
+
+    Raises:
+        AccessError: the Hub does not let this user write there.
+        ChecksumError: what came back is not what was sent.
+        FetchError: the network failed; call it again.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.hf_api import RepoFile
+
+    api = HfApi()
+    names = {f"{inside}/{name}".lstrip("/"): path for name, path in sent.items()}
     try:
         api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-        message = f"Publish {', '.join(configs)}"
         info = api.upload_folder(
             repo_id=repo_id,
-            folder_path=data,
+            folder_path=folder,
+            path_in_repo=inside or None,
             repo_type="dataset",
-            allow_patterns=WHAT_IS_SENT,
-            delete_patterns="data/**",  # shards of an earlier build that are gone here
+            revision=revision,
+            allow_patterns=list(only) if only is not None else None,
+            delete_patterns=delete,
             commit_message=message,
         )
         commit = str(info.oid)
-        found = api.get_paths_info(repo_id, list(sent), repo_type="dataset", revision=commit)
+        found = api.get_paths_info(repo_id, list(names), repo_type="dataset", revision=commit)
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in {401, 403}:
@@ -93,12 +131,21 @@ def publish(data: Path, repo_id: str, *, private: bool = False, has_rights: bool
             ) from error
         raise FetchError(f"publishing to {repo_id} failed ({error}); call it again, what was sent is not sent twice.") from error
     entries = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
-    if wrong := [name for name, path in sent.items() if name not in entries or not is_published(path, entries[name])]:
+    if wrong := [name for name, path in names.items() if name not in entries or not is_published(path, entries[name])]:
         raise ChecksumError(f"{repo_id} at {commit[:12]} does not hold what was sent: {', '.join(wrong[:10])}. Publish again.")
-    return PublishReport(repo_id, commit, configs, len(sent), sum(path.stat().st_size for path in sent.values()))
+    return commit
 
 
-def _check_rights(data: Path, configs: list[str]) -> None:
+def check_rights(data: Path, configs: Sequence[str]) -> None:
+    """Refuses configs that a card does not allow to be published.
+
+    Args:
+        data: the folder that holds the built configs; of one that is not there only the texts are judged.
+        configs: their names.
+
+    Raises:
+        InputError: some may not be published by everybody.
+    """
     problems = []
     for name in configs:
         has_audio = _holds_audio(data, name)

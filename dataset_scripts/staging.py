@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,17 @@ def _why_empty(entries: Iterable[Entry], split: str) -> str:
     return "left out: --exclude dropped all of its rows" if is_excluded else "not built: its files hold no record"
 
 
-def is_current(target: Path, old: Manifest, keys: dict[str, str]) -> bool:
-    """Whether `target` is made of the parts with these keys (by label), every shard in its full size."""
-    if {entry["label"]: entry["key"] for entry in old["parts"]} != keys or not (target / "stats.json").is_file():
+def is_current(sizes: Mapping[str, int], old: Manifest, keys: dict[str, str]) -> bool:
+    """Whether a config is made of the parts with these keys (by label), every shard in its full size.
+
+    Args:
+        sizes: the size of every file that is there, by name.
+        old: its manifest.
+        keys: label to key.
+    """
+    if {entry["label"]: entry["key"] for entry in old["parts"]} != keys or "stats.json" not in sizes:
         return False
-    return all(is_complete(target, found["shards"]) for found in old["splits"].values())
+    return all(sizes.get(shard["file"]) == shard["bytes"] for found in old["splits"].values() for shard in found["shards"])
 
 
 def is_complete(folder: Path, found: Iterable[dict[str, Any]], name: str = "file") -> bool:

@@ -129,7 +129,13 @@ def build(
         Path | None, typer.Option("--raw", help="Folder that holds the upstream files under their upstream names, at any depth.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write; load_dataset reads it. [default: unified-audiocaps]")
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="DIR|URL",
+            help="Folder to write; load_dataset reads it. Or a URL: s3://bucket/folder, hf://datasets/OWNER/NAME. "
+            "[default: unified-audiocaps]",
+        ),
     ] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="Build only this split; may be given again.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
@@ -153,12 +159,19 @@ def build(
             "(levels: clip, segment, recording; weaker levels include stronger ones).",
         ),
     ] = None,
+    has_rights: Annotated[
+        bool, typer.Option("--i-have-rights", help="For hf://: you have the rights that a card does not give to everybody.")
+    ] = False,
 ) -> None:
     """Build datasets: upstream files in, parquet for load_dataset out.
 
     A file that is not under --raw is a split or subset that is not built, and is said so. Rows that --exclude drops lie whole in
     dropped.parquet beside the manifest. What the marked and excluded sets hold is part of the build: when they change, the same
     command builds anew.
+
+    To a URL a dataset is sent when it is whole, its manifest last; the same command goes on after a cut. Credentials are those of
+    the package that reads such URLs (s3fs for s3://). On the Hub it is one commit; a repository that is not there is created
+    private.
 
     Example: uac build wavcaps --raw downloads/wavcaps --exclude audiocaps/test,clotho/evaluation
     """
@@ -168,13 +181,13 @@ def build(
 
     for name in names:  # a wrong name is told before anything is built
         SOURCES.get(name)
-    out = out or Settings.from_environment().data
+    folder = out or Settings.from_environment().data
     excluded = [Exclusion.parse(written) for written in _listed(exclude)]
     for name in names:
         report = build_source(
             name,
             raw=raw,
-            out=out,
+            out=folder,
             splits=split or None,
             workers=workers,
             engine=engine,
@@ -182,6 +195,7 @@ def build(
             force=force,
             mark_overlaps=mark_overlaps,
             exclude=excluded,
+            has_rights=has_rights,
         )
         _print_build(report)
 

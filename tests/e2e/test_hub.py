@@ -126,6 +126,52 @@ def test_what_a_card_does_not_allow_is_not_published(double, online, uac, tmp_pa
     assert ("dataset", "my-lab/unified-audiocaps") in double.repositories
 
 
+AUDIOCAPS = ROOT / "tests/fixtures/sources/audiocaps/raw"
+HUB_URL = "hf://datasets/my-lab/unified-audiocaps"
+
+
+def test_builds_to_the_hub_are_one_commit_each_and_load_back(double, online, uac, tmp_path):
+    local = tmp_path / "unified-audiocaps"
+    for command in (("sample",), ("audiocaps", "--raw", AUDIOCAPS)):
+        uac("build", *command, "--out", local)
+        told = uac("build", *command, "--out", HUB_URL, "--i-have-rights", **online).stdout
+        assert f"{HUB_URL}/data/{command[0]}" in told
+    repository = double.repositories["dataset", "my-lab/unified-audiocaps"]
+    assert repository.private
+    assert [commit.title for commit in repository.commits] == ["initial commit", "Build sample", "Build audiocaps"]
+    paths = [path for path in local.rglob("*") if path.is_file() and ".uac" not in path.parts]
+    built = {path.relative_to(local).as_posix(): path.read_bytes() for path in paths}
+    assert {name: content for name, content in repository.commits[-1].files.items() if name != ".gitattributes"} == built
+    n_rows, row_id, n_bytes, first_of_stream = python(LOAD, online, tmp_path)
+    assert (n_rows, row_id, n_bytes > 1000) == (12, "sample/test/rain_thunder", True)
+    assert first_of_stream.startswith("sample/train/")
+
+
+def test_a_build_that_is_on_the_hub_is_reused_and_another_one_replaces_it(double, online, uac, tmp_path):
+    first = ("build", "audiocaps", "--raw", AUDIOCAPS, "--out", HUB_URL, "--i-have-rights")
+    uac(*first, **online)
+    repository = double.repositories["dataset", "my-lab/unified-audiocaps"]
+    whole = repository.commits[-1].files
+    other = {**online, "UAC_HOME": str(tmp_path / "another machine")}
+    assert "audiocaps is up to date" in uac(*first, **other).stdout
+    assert len(repository.commits) == 2
+    stale = {**whole, "data/audiocaps/train-00001-of-00002.parquet": b"stale shard of an earlier build"}
+    repository.add("an older build", {**stale, "data/audiocaps/manifest.json": b"damaged"})
+    assert "audiocaps built" in uac(*first, **other).stdout
+    assert repository.commits[-1].files == whole
+
+
+def test_a_build_to_the_hub_asks_for_the_rights_before_it_begins(double, online, uac, tmp_path):
+    command = ("build", "clotho", "--raw", ROOT / "tests/fixtures/sources/clotho/raw", "--out", f"{HUB_URL}@main/a folder")
+    told = uac(*command, code=2, **online).stderr
+    assert "E_LICENCE: the text of clotho may not be published again" in told
+    assert double.repositories == {}
+    uac(*command, "--i-have-rights", **online)
+    files = double.repositories["dataset", "my-lab/unified-audiocaps"].commits[-1].files
+    assert {"a folder/README.md", "a folder/data/clotho/manifest.json"} <= set(files)
+    assert "is up to date" in uac(*command, "--i-have-rights", **online).stdout
+
+
 @pytest.mark.parametrize(
     ("repo", "told"), [("unified-audiocaps", "expected OWNER/NAME"), ("my-lab/empty", "holds no built dataset")]
 )

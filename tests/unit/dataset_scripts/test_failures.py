@@ -23,11 +23,11 @@ STAGES = {
     "before the swap": "atomic.replace_folder = kill",
     "inside the swap": "rename = pathlib.Path.rename\n"
     "pathlib.Path.rename = lambda self, to: kill() if self.name == 'config' else rename(self, to)",
-    "before the card": "B.write_readme = kill",
+    "before the card": "target.write_readme = kill",
 }
 CHILD = """
 import os, pathlib, signal, sys
-from unified_audiocaps.dataset_scripts import atomic, build as B, parts, shards
+from unified_audiocaps.dataset_scripts import atomic, build as B, parts, shards, target
 def kill(*_a, **_k):
     os.kill(os.getpid(), signal.SIGKILL)
 {change}
