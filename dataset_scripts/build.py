@@ -28,13 +28,14 @@ from . import parts, ray_workers, schema
 from . import workers as processes
 from .errors import InputError, Problem, UnknownNameError
 from .fetch import fetch
-from .manifest import Manifest, built_configs, read_manifest
+from .manifest import Manifest, built_configs
 from .overlap import Exclusion, Marking
 from .parts import Entry
 from .progress import progress
+from .remote_target import open_target
 from .source import Source, source
 from .staging import Staging, is_current
-from .target import Target, open_target
+from .target import Target
 from .upstream.files import Part, RawFile
 
 __all__ = ["BuildReport", "build", "built_configs"]

@@ -18,7 +18,7 @@ from unified_audiocaps.dataset_scripts.errors import (
     UnknownNameError,
 )
 from unified_audiocaps.dataset_scripts.overlap import Exclusion
-from unified_audiocaps.dataset_scripts.target import open_target
+from unified_audiocaps.dataset_scripts.remote_target import open_target
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures/sources"
 HEADER = "audiocap_id,youtube_id,start_time,caption\r\n"
@@ -324,7 +324,7 @@ def test_overlaps_are_marked_and_excluded_with_the_sets_at_the_url(tmp_path: Pat
 
 
 def test_a_set_to_exclude_that_is_not_there_is_told_with_the_url(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"audiocaps is not in frail://bucket/folder; build it first: .*--out frail://bucket"):
+    with pytest.raises(InputError, match=r"audiocaps is not in frail://bucket/folder .*; build it first: .*--out frail://bucket"):
         build("clotho", raw=FIXTURES / "clotho/raw", out=URL, exclude=[Exclusion("audiocaps/test")])
     assert at(URL) == {}
 
