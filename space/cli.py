@@ -405,21 +405,33 @@ def view(
 
 @app.command()
 def mix(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="A YAML file, or the name of a shipped recipe; none lists these.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the recipe, to start one of your own from, and mix nothing.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write. [default: the folder of the built sets]")] = None,
     data: Data = None,
 ) -> None:
     """Build a mixture of built sets as a config of its own: deduplicated, decontaminated, drawn by seed, cited by one digest.
 
-    A recipe is YAML: name, sets (each a name, or set with subsets, rows or questions), and optionally title, about, seed,
-    deduplicate (clip, recording, none) and decontaminate (sets, as for `uac build --exclude`). A wrong name lists the recipes
-    that are shipped.
+    A recipe is YAML: name, sets (each a name, or a mapping with set and some of subsets, captioned, rows, questions,
+    questions_per_row), and optionally title, about, seed, deduplicate (clip, recording, none) and decontaminate (sets, as for
+    `uac build --exclude`). The mixture is train of a config called as the recipe: `uac stats NAME` and `load_dataset` read it.
 
     Example: uac mix wavcaps_supervised
     """
-    from ..dataset_scripts.mixture import load_recipe
+    from ..dataset_scripts.mixture import load_recipe, read_recipe, shipped_recipes
     from ..dataset_scripts.mixture import mix as mix_sets
 
+    if recipe is None:
+        _table([(name, load_recipe(name).title) for name in shipped_recipes()], ("RECIPE", "TITLE"))
+        return
+    if show:
+        load_recipe(recipe)
+        _say(read_recipe(recipe).rstrip())
+        return
     report = mix_sets(load_recipe(recipe), data or Settings.from_environment().data, out)
     done = "is up to date" if report.reused else f"mixed in {report.seconds:.1f} s"
     _say(f"{report.config} {done}: {report.path}")
@@ -431,6 +443,8 @@ def mix(
         _say(f"  {one['set']}: {one['rows']:,} of {one['candidates']:,} rows{asked}{without}")
         if one["not_built"]:
             typer.echo(f"warning: {one['set']} was built without {', '.join(one['not_built'])}", err=True)
+    for name, gaps in report.incomplete.items():
+        typer.echo(f"warning: {name}, whose sounds are left out, was built without {', '.join(gaps)}", err=True)
     _say(f"{report.rows:,} rows, digest {report.digest}")
 
 
