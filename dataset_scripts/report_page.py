@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .report import tables
+from .report import comparison, tables
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d9dee6; --bar: #2f6f9f; --page: #fff; }
@@ -32,7 +32,9 @@ def page(found: Sequence[Mapping[str, Any]]) -> str:
         found: what `report.describe` returns for each.
     """
     names = ", ".join(one["set"] for one in found)
-    body = "\n".join(part for one in found for part in _section(one))
+    parts = [part for one in found for part in _section(one)]
+    parts += [f"<h2>{escape(title)}</h2>{_table('', header, rows)}" for title, header, rows in comparison([*map(dict, found)])]
+    body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Statistics of {escape(names)}</title><style>{_STYLE}</style></head>\n"
@@ -78,7 +80,8 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<h3>{escape(title)}</h3><div class="scroll">{table}</div>'
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    return f'{heading}<div class="scroll">{table}</div>'
 
 
 def _cell(text: str) -> str:

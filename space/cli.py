@@ -359,7 +359,8 @@ def stats(
     elif html is not None:
         _say(f"written: {html}")
     else:
-        for number, (title, header, rows) in enumerate(table for one in found for table in report.tables(one)):
+        shown = [*(table for one in found for table in report.tables(one)), *report.comparison(found)]
+        for number, (title, header, rows) in enumerate(shown):
             _say(f"{'' if number == 0 else chr(10)}{title}")
             _table(rows, [name.upper() for name in header])
         for note in dict.fromkeys(note for one in found for note in one["notes"]):
