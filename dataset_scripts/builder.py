@@ -55,7 +55,7 @@ class UnifiedAudioCaps(datasets.ArrowBasedBuilder):  # type: ignore[misc] # `dat
         cards = cards_of(self._folder.name, self._manifest)
         return datasets.DatasetInfo(
             description="\n\n".join(card.prose for card in cards),
-            citation="\n\n".join(card.citation for card in cards),
+            citation="\n\n".join(card.bibtex for card in cards),
             homepage=cards[0].homepage,
             license="; ".join(f"{card.name}: text {card.license_text}, audio {card.license_audio}" for card in cards),
             features=schema.features(),

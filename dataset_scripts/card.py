@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,79 @@ _FIELDS = ("license_text", "license_audio", "homepage", "citation", "clips")
 
 
 @dataclass(frozen=True)
+class Citation:
+    """A publication to cite; the sentence and the BibTeX entry are made of the same fields, so that they cannot differ.
+
+    Attributes:
+        authors: initials and last names, with commas between the authors.
+        title: of the publication.
+        year: when it was published.
+        journal: of an article.
+        volume: of the journal.
+        booktitle: the conference or workshop of a paper.
+        pages: first and last, `90-94`.
+        doi: without an address.
+        arxiv: number of the preprint.
+        url: where there is neither of the two.
+    """
+
+    authors: str
+    title: str
+    year: int
+    journal: str = ""
+    volume: int | None = None
+    booktitle: str = ""
+    pages: str = ""
+    doi: str = ""
+    arxiv: str = ""
+    url: str = ""
+
+    def text(self) -> str:
+        """Returns it as one line.
+
+        >>> Citation("A. B. Ng, C. Ås", "Title", 2024, booktitle="ICASSP", pages="1-5", arxiv="2401.00001").text()
+        'A. B. Ng, C. Ås (2024). Title. ICASSP, pages 1-5. arXiv:2401.00001.'
+        """
+        venue = " ".join(map(str, filter(None, [self.journal or self.booktitle, self.volume])))
+        where = [", ".join(filter(None, [venue, self.pages and f"pages {self.pages}"])), self.doi and f"doi:{self.doi}"]
+        where += [self.arxiv and f"arXiv:{self.arxiv}", self.url]
+        return " ".join(f"{part}." for part in [f"{self.authors} ({self.year})", self.title, *filter(None, where)])
+
+    def bibtex(self, name: str) -> str:
+        """Returns it as a BibTeX entry.
+
+        >>> print(Citation("A. B. Ng, C. Ås", "WavSet: Title", 2024, booktitle="ICASSP").bibtex("wavset"))
+        @inproceedings{ng2024wavset,
+          author = {A. B. Ng and C. Ås},
+          title = {{WavSet: Title}},
+          booktitle = {ICASSP},
+          year = {2024},
+        }
+
+        Args:
+            name: the dataset's, for the key.
+        """
+        authors = self.authors.split(", ")
+        last = unicodedata.normalize("NFKD", authors[0].split()[-1]).encode("ascii", "ignore").decode().lower()
+        kind = "article" if self.journal else "inproceedings" if self.booktitle else "misc"
+        fields = {
+            "author": " and ".join(one if "." in one else f"{{{one}}}" for one in authors),  # a group has no initials
+            "title": f"{{{self.title}}}",
+            "journal": self.journal,
+            "volume": self.volume,
+            "booktitle": self.booktitle,
+            "pages": self.pages.replace("-", "--"),
+            "year": self.year,
+            "doi": self.doi,
+            "eprint": self.arxiv,
+            "archivePrefix": self.arxiv and "arXiv",
+            "url": self.url,
+        }
+        lines = [f"  {key} = {{{value}}}," for key, value in fields.items() if value]
+        return "\n".join([f"@{kind}{{{re.sub(r'[^a-z]', '', last)}{self.year}{name},", *lines, "}"])
+
+
+@dataclass(frozen=True)
 class Card:
     """What people must know about a dataset before they use it.
 
@@ -26,7 +100,8 @@ class Card:
         license_text: terms of the captions and questions.
         license_audio: terms of the sound.
         homepage: the publisher's page.
-        citation: how to cite it.
+        citation: how to cite it, one line.
+        bibtex: the same as a BibTeX entry.
         clips: documented number of clips per split, None where nobody documents it.
         redistribution: what the terms allow to be published again: `text`, `audio`, both or nothing.
         prose: a page of text with the known defects, Markdown.
@@ -37,6 +112,7 @@ class Card:
     license_audio: str
     homepage: str
     citation: str
+    bibtex: str = ""
     clips: dict[str, int | None] = field(default_factory=dict)
     redistribution: tuple[str, ...] = ()
     prose: str = ""
@@ -62,11 +138,23 @@ def _load(name: str) -> Card:
     lacking = [key for key in _FIELDS if not values.get(key)]
     if lacking:
         raise ValueError(f"cards/{name}.md: the front matter lacks {', '.join(lacking)}")
-    texts = {key: str(values[key]).strip() for key in _FIELDS if key != "clips"}
+    texts = {key: str(values[key]).strip() for key in _FIELDS if key not in {"citation", "clips"}}
+    try:
+        citation = Citation(**values["citation"])
+    except TypeError as problem:
+        raise ValueError(f"cards/{name}.md: the citation is wrong: {problem}") from None
     redistribution = tuple(values.get("redistribution") or ())
     if unknown := set(redistribution) - {"text", "audio"}:
         raise ValueError(f"cards/{name}.md: redistribution holds {sorted(unknown)}; expected text and audio")
-    return Card(name=name, clips=dict(values["clips"]), redistribution=redistribution, prose=prose.strip(), **texts)
+    return Card(
+        name=name,
+        citation=citation.text(),
+        bibtex=citation.bibtex(name),
+        clips=dict(values["clips"]),
+        redistribution=redistribution,
+        prose=prose.strip(),
+        **texts,
+    )
 
 
 def write_readme(data: Path) -> None:
@@ -170,7 +258,8 @@ def _mixture(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
         "",
         f"The licences and defects are those of its sets. Left out, held by other sets: {', '.join(avoided) or 'nothing'}.",
     ]
-    return "\n".join([*lines, "", *_HEADER, *(_row(split, figures) for split, figures in stats["splits"].items()), ""])
+    lines += ["", *_HEADER, *(_row(split, figures) for split, figures in stats["splits"].items()), "", "Cite its sets:", ""]
+    return "\n".join([*lines, *dict.fromkeys(f"- {card.citation}" for card in cards_of(name, manifest)), ""])
 
 
 def _section(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
@@ -192,7 +281,7 @@ def _section(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
     lines += _overlaps(stats)
     for split, reason in manifest["skipped"].items():
         lines.append(f"\n`{split}`: {reason}.")
-    lines += ["", card.prose, "", "```", card.citation, "```", ""]
+    lines += ["", card.prose, "", f"Cite: {card.citation}", "", "```bibtex", card.bibtex, "```", ""]
     return "\n".join(lines)
 
 

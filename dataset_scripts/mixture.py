@@ -1,7 +1,7 @@
 """Mixtures: a recipe names built sets, and becomes a config of its own that can be cited by one digest.
 
 - The sets are taken in the recipe's order. Of each, rows whose sound a set under `decontaminate` holds are left out, then rows
-  whose clip was taken before, then as many are drawn as the recipe asks for.
+  whose clip was taken before, then as many rows are drawn as the recipe asks for, then questions of these rows.
 - Clips are the same when all their most precise clip keys are equal (`deduplicate: clip`), or their recordings
   (`deduplicate: recording`); rows without a key are never the same as others.
 - Drawing depends on the seed and the row ids alone: with one seed, a smaller number gives a subset of what a larger one gives.
@@ -44,7 +44,7 @@ from .texthash import Hashes, TextHasher, numbered
 SPLIT = "train"
 DEDUPLICATE = ("clip", "recording", "none")
 _KEYS = {"name", "title", "about", "seed", "deduplicate", "decontaminate", "sets"}
-_SET_KEYS = {"set", "subsets", "rows", "questions"}
+_SET_KEYS = {"set", "subsets", "captioned", "rows", "questions", "questions_per_row"}
 
 Mask = NDArray[np.bool_]
 
@@ -58,12 +58,27 @@ class Ingredient:
         subsets: only these subsets; empty for all.
         rows: how many rows are drawn, None for all.
         questions: how many questions are drawn (their rows come along, other questions do not), None for all.
+        captioned: only rows that have a caption.
+        questions_per_row: at most so many questions of a row are drawn from, None for all.
     """
 
     set: str
     subsets: tuple[str, ...] = ()
     rows: int | None = None
     questions: int | None = None
+    captioned: bool = False
+    questions_per_row: int | None = None
+
+    @property
+    def draws_questions(self) -> bool:
+        """Whether only some of the questions are taken."""
+        return self.questions is not None or self.questions_per_row is not None
+
+    def defining(self) -> dict[str, Any]:
+        """Returns what determines the rows, JSON-ready; keys that came later only where they are used, so that digests last."""
+        found = {"set": self.set, "subsets": list(self.subsets), "rows": self.rows, "questions": self.questions}
+        later = {"captioned": self.captioned, "questions_per_row": self.questions_per_row}
+        return found | {key: value for key, value in later.items() if value}
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,7 @@ class Recipe:
             "seed": self.seed,
             "deduplicate": self.deduplicate,
             "decontaminate": [f"{one.name}:{one.level}" for one in self.decontaminate],
-            "sets": [{**vars(one), "subsets": list(one.subsets)} for one in self.sets],
+            "sets": [one.defining() for one in self.sets],
         }
 
 
@@ -108,6 +123,7 @@ class MixReport:
         path: the built folder.
         digest: cites the mixture.
         sets: per set: `set`, `not_built` (what is missing of it), `candidates`, `overlapping`, `duplicates`, `rows`, `questions`.
+        incomplete: what is missing of the sets whose sounds are left out, by name.
         rows: rows in all.
         seconds: wall-clock time.
         reused: whether the very same mixture was there already.
@@ -117,6 +133,7 @@ class MixReport:
     path: Path
     digest: str
     sets: list[dict[str, Any]]
+    incomplete: dict[str, list[str]]
     rows: int
     seconds: float
     reused: bool
@@ -131,6 +148,24 @@ def shipped_recipes() -> list[str]:
     return sorted(path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml"))
 
 
+def read_recipe(name: str) -> str:
+    """Returns the YAML of a recipe file, or of a recipe that comes with the project by its name.
+
+    Raises:
+        UnknownNameError: no such file or recipe.
+        InputError: it cannot be read.
+    """
+    path = Path(name)
+    if name in shipped_recipes():
+        return resources.files(__package__).joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
+    if not path.is_file():
+        raise UnknownNameError("recipe file or recipe", name, shipped_recipes(), "uac mix")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(f"{path} cannot be read ({problem}); expected a recipe in YAML, UTF-8.") from problem
+
+
 def load_recipe(name: str) -> Recipe:
     """Returns a recipe from a YAML file, or one that comes with the project by its name.
 
@@ -140,16 +175,7 @@ def load_recipe(name: str) -> Recipe:
     """
     import yaml
 
-    path = Path(name)
-    if name in shipped_recipes():
-        content = resources.files(__package__).joinpath("recipes", f"{name}.yaml").read_text(encoding="utf-8")
-    elif not path.is_file():
-        raise UnknownNameError("recipe file or recipe", name, shipped_recipes())
-    else:
-        try:
-            content = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            raise InputError(f"{path} cannot be read ({problem}); expected a recipe in YAML, UTF-8.") from problem
+    content = read_recipe(name)
     try:
         return parse_recipe(yaml.safe_load(content), name)
     except yaml.YAMLError as problem:
@@ -211,17 +237,24 @@ def _ingredient(value: Any, wrong: Any) -> Ingredient:
         return Ingredient("")
     for key in sorted(set(map(str, found)) - _SET_KEYS):
         wrong(f"unknown key {key!r} of set {found['set']}; expected some of {', '.join(sorted(_SET_KEYS))}", "sets")
-    for key in ("rows", "questions"):
+    for key in ("rows", "questions", "questions_per_row"):
         number = found.get(key)
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
             wrong(f"{key} of set {found['set']} is {number!r}; expected a whole number from 1 up", "sets")
-    if found.get("rows") is not None and found.get("questions") is not None:
-        wrong(f"set {found['set']} has rows and questions; expected one of them", "sets")
+    if not isinstance(found.get("captioned", False), bool):
+        wrong(f"captioned of set {found['set']} is {found['captioned']!r}; expected true or false", "sets")
     subsets = found.get("subsets") or []
     if not isinstance(subsets, list):
         wrong(f"subsets of set {found['set']} is {subsets!r}; expected a list of names", "sets")
         subsets = []
-    return Ingredient(found["set"], tuple(map(str, subsets)), found.get("rows"), found.get("questions"))
+    return Ingredient(
+        found["set"],
+        tuple(map(str, subsets)),
+        rows=found.get("rows"),
+        questions=found.get("questions"),
+        captioned=bool(found.get("captioned", False)),
+        questions_per_row=found.get("questions_per_row"),
+    )
 
 
 # -- mixing ----------------------------------------------------------------------------------------------------------------------
@@ -256,13 +289,12 @@ def mix(recipe: Recipe, data: Path, out: Path | None = None) -> MixReport:
 
     Raises:
         UnknownNameError: no such set or subset.
-        InputError: a set is not built, is decontaminated by itself, or holds less than is asked for.
+        InputError: sets are not built (all of them are listed), one is decontaminated by itself, or holds less than is asked for.
         StorageError: the disk is full or the folder cannot be written.
     """
     started = time.monotonic()
     out = out or data
-    sets = [built_set(one.set, data) for one in recipe.sets]
-    avoided = [built_set(one.name, data) for one in recipe.decontaminate]
+    sets, avoided = _needed(recipe, data)
     for one in avoided:
         for other in sets:
             if other.config == one.config and set(other.splits) & set(one.splits):
@@ -297,7 +329,56 @@ def mix(recipe: Recipe, data: Path, out: Path | None = None) -> MixReport:
         shutil.rmtree(workshop / recipe.name, ignore_errors=True)
     counts = [one.counts for one in taken]
     rows = sum(one["rows"] for one in counts)
-    return MixReport(recipe.name, target, digest, counts, rows, time.monotonic() - started, reused)
+    incomplete = {one.name: gaps for one in avoided if (gaps := _gaps(one))}
+    return MixReport(recipe.name, target, digest, counts, incomplete, rows, time.monotonic() - started, reused)
+
+
+def _needed(recipe: Recipe, data: Path) -> tuple[list[BuiltSet], list[BuiltSet]]:
+    """Returns the sets that are taken and those that are left out; tells of everything that is not built at once."""
+    found: dict[str, BuiltSet] = {}
+    problems: dict[str, Problem] = {}
+    for name in [*(one.set for one in recipe.sets), *(one.name for one in recipe.decontaminate)]:
+        try:
+            found[name] = built_set(name, data)
+        except InputError as problem:
+            config = name.partition("/")[0]
+            is_part = read_manifest(data / "data" / config) is not None and config in SOURCES.names()
+            hint = f"`{source(config).build_command(data)}`" if is_part else ""  # the other message has the command in it
+            problems[str(problem)] = Problem("E_NOT_BUILT", str(problem), hint=hint, column="sets")
+    for one in recipe.sets:
+        if one.set in found and (missing := _missing_subsets(one, found[one.set])):
+            source_ = source(found[one.set].config)
+            message = (
+                f"subset {', '.join(missing)} of {source_.name} is not in {data}; build it with its files: "
+                f"`{source_.build_command(data)}`."
+            )
+            problems[message] = Problem("E_NOT_BUILT", message, column="sets")
+    if problems:
+        raise InputError(f"{recipe.name} cannot be mixed yet; it needs sets that are not built.", list(problems.values()))
+    return [found[one.set] for one in recipe.sets], [found[one.name] for one in recipe.decontaminate]
+
+
+def _missing_subsets(ingredient: Ingredient, one: BuiltSet) -> list[str]:
+    """Returns the subsets that the source has and the built set has not, of those that are asked for."""
+    there = list(dict.fromkeys(subset for _, subset, _ in one.shards() if subset))
+    missing = [subset for subset in ingredient.subsets if subset not in there]
+    known = source(one.config).subsets if one.config in SOURCES.names() else []
+    for subset in missing:
+        if subset not in known:
+            raise UnknownNameError(f"subset of {one.name}", subset, {*known, *there})
+    return missing
+
+
+def _gaps(one: BuiltSet, subsets: Sequence[str] = ()) -> list[str]:
+    """Returns what the build of a set left out: splits and subsets without files, and rows beyond a limit."""
+    found = []
+    for label in one.manifest["skipped"]:
+        split, _, subset = label.partition("/")
+        is_meant = one.name == one.config or split in one.splits
+        if is_meant and not (subset and subsets and subset not in subsets):
+            found.append(label)
+    limit = one.manifest.get("limit")
+    return found + ([f"the rows beyond --limit {limit}"] if limit is not None else [])
 
 
 def _take(
@@ -306,9 +387,9 @@ def _take(
     """Returns what is taken of a set, and the clips that are taken so far."""
     paths = _shards(ingredient, one)
     hasher, drawer = TextHasher(), TextHasher(recipe.seed)
-    columns = [*COLUMNS, *(["qa"] if ingredient.questions else [])]
+    columns = [*COLUMNS, *(["qa"] if ingredient.draws_questions else []), *(["caption"] if ingredient.captioned else [])]
     clips, draws, clean, usable = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], [np.zeros(0, bool)], [np.zeros(0, bool)]
-    per_row = [np.zeros(0, np.int64)]
+    per_row, captioned = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     overlapping = {rule.name: 0 for rule, _ in indices}
     with progress(one.rows, one.name, unit="row") as bar:
         for path in paths:
@@ -322,9 +403,11 @@ def _take(
                 clean.append(is_clean)
                 clips.append(_identities(held, hasher, recipe.deduplicate, batch.num_rows))
                 draws.append(drawer.of(batch["id"]))
-                if ingredient.questions:
+                if ingredient.draws_questions:
                     per_row.append(lengths_of(batch["qa"]))
                     usable.append(_usable_questions(batch["qa"]))
+                if ingredient.captioned:
+                    captioned.append(batch["caption"].is_valid().to_numpy(zero_copy_only=False))
                 bar.update(batch.num_rows)
     keep, clip, draw = (np.concatenate(pieces) for pieces in (clean, clips, draws))
     candidates, n_clean = len(keep), int(keep.sum())
@@ -332,21 +415,26 @@ def _take(
         keep = _first_of_each(keep, clip, seen)
     n_new = int(keep.sum())
     chosen_questions = None
+    if ingredient.captioned:
+        keep &= np.concatenate(captioned)
     if ingredient.rows:
         keep = _drawn(keep, draw, ingredient.rows, f"{one.name} has {{}} rows", recipe)
-    if ingredient.questions:
+    if ingredient.draws_questions:
         lengths = np.concatenate(per_row)
         row = np.repeat(np.arange(len(lengths)), lengths)
-        open_ = np.concatenate(usable) & keep[row]
+        chosen_questions = np.concatenate(usable) & keep[row]
         draw = numbered(draw[row], ranges(lengths))
-        chosen_questions = _drawn(open_, draw, ingredient.questions, f"{one.name} has {{}} questions", recipe)
+        if ingredient.questions_per_row:
+            chosen_questions = _some_of_each(chosen_questions, row, draw, ingredient.questions_per_row)
+        if ingredient.questions:
+            chosen_questions = _drawn(chosen_questions, draw, ingredient.questions, f"{one.name} has {{}} questions", recipe)
         keep = np.bincount(row[chosen_questions], minlength=len(lengths)) > 0
     if not keep.any():
         raise InputError(f"{recipe.name}: nothing of {one.name} is left; take it out of the recipe, or decontaminate less.")
     counts: dict[str, Any] = {
         "set": one.name,
         "release": one.manifest["release"],
-        "not_built": list(one.manifest["skipped"]) if one.name == one.config else [],
+        "not_built": _gaps(one, ingredient.subsets),
         "candidates": candidates,
         "overlapping": overlapping,
         "duplicates": n_clean - n_new,
@@ -358,10 +446,6 @@ def _take(
 
 
 def _shards(ingredient: Ingredient, one: BuiltSet) -> list[Path]:
-    there = list(dict.fromkeys(subset for _, subset, _ in one.shards() if subset))
-    for subset in ingredient.subsets:
-        if subset not in there:
-            raise UnknownNameError(f"subset of {one.name} that was built", subset, there)
     return [path for _, subset, path in one.shards() if not ingredient.subsets or subset in ingredient.subsets]
 
 
@@ -396,12 +480,24 @@ def _first_of_each(keep: Mask, clip: Hashes, seen: Hashes) -> Mask:
     return found
 
 
+def _some_of_each(keep: Mask, row: NDArray[np.int64], draw: Hashes, n: int) -> Mask:
+    """Returns the kept places without those of a row that are beyond the `n` whose draws are the smallest."""
+    places_ = np.flatnonzero(keep)
+    places_ = places_[np.lexsort((draw[places_], row[places_]))]
+    begins = np.flatnonzero(np.diff(row[places_], prepend=-1))
+    nth = np.arange(len(places_)) - np.repeat(begins, np.diff(begins, append=len(places_)))
+    found = np.zeros(len(keep), bool)
+    found[places_[nth < n]] = True
+    return found
+
+
 def _drawn(keep: Mask, draw: Hashes, n: int, has: str, recipe: Recipe) -> Mask:
     """Returns the `n` of the kept places whose draws are the smallest."""
     places_ = np.flatnonzero(keep)
     if len(places_) < n:
         raise InputError(
-            f"{recipe.name}: {has.format(f'{len(places_):,}')} to draw from; the recipe asks for {n:,}. Ask for less."
+            f"{recipe.name}: {has.format(f'{len(places_):,}')} to draw from; the recipe asks for {n:,}. Ask for less: "
+            "`uac mix RECIPE --show` prints a recipe to start your own from."
         )
     found = np.zeros(len(keep), bool)
     found[places_[np.argsort(draw[places_], kind="stable")[:n]]] = True

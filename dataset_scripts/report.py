@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from .built import BuiltSet, read_batches
 from .errors import InputError, MissingRequirementError
 from .progress import progress
+from .source import SOURCES, source
 from .stats import add, tally, word_counts
 from .texthash import Hashes, TextHasher
 
@@ -41,40 +42,133 @@ Tokenizer = Callable[[list[str]], list[list[int]]]
 
 @dataclass(frozen=True)
 class Printed:
-    """A figure that a publisher prints about a dataset.
+    """A figure that somebody prints about a dataset.
 
     Attributes:
         config: the dataset.
-        subset: the subset it is about, None for the whole.
         statistic: the key of our own figure.
-        value: the figure as printed.
+        figure: the figure as it is printed: `1,232`, `4.7M`, `13.0k`.
         where: where it is printed.
+        split: the split it is about, None for all.
+        subset: the subset it is about, None for all.
     """
 
     config: str
-    subset: str | None
     statistic: str
-    value: float
+    figure: str
     where: str
+    split: str | None = None
+    subset: str | None = None
+
+    @property
+    def value(self) -> float:
+        """The figure as a number.
+
+        >>> [Printed("c", "clips", figure, "").value for figure in ("1,232", "4.7M", "13.0k", "9.03")]
+        [1232.0, 4700000.0, 13000.0, 9.03]
+        """
+        return float(self.figure.rstrip("kM").replace(",", "")) * self._factor
+
+    @property
+    def unit(self) -> float:
+        """What its last printed digit counts.
+
+        >>> [Printed("c", "clips", figure, "").unit for figure in ("1,232", "4.7M", "13.0k", "9.03")]
+        [1.0, 100000.0, 100.0, 0.01]
+        """
+        _, _, decimals = self.figure.rstrip("kM").partition(".")
+        return float(self._factor / 10 ** len(decimals))
+
+    @property
+    def _factor(self) -> float:
+        return {"k": 1e3, "M": 1e6}.get(self.figure[-1], 1.0)
+
+    def agrees(self, ours: float) -> bool:
+        """Whether our figure, rounded as the printed one is, is the printed one."""
+        return abs(ours - self.value) <= self.unit / 2 * (1 + 1e-9)
 
 
-PRINTED = (
-    Printed("wavcaps", "SoundBible", "clips", 1_232, "WavCaps paper, Table III"),
-    Printed("wavcaps", "SoundBible", "mean_duration_s", 13.12, "WavCaps paper, Table III"),
-    Printed("wavcaps", "SoundBible", "mean_words", 5.87, "WavCaps paper, Table III"),
-    Printed("wavcaps", "AudioSet_SL", "clips", 108_317, "WavCaps, documented"),
-    Printed("wavcaps", "BBC_Sound_Effects", "clips", 31_201, "WavCaps, documented"),
-    Printed("wavcaps", "FreeSound", "clips", 262_300, "WavCaps, documented"),
-    Printed("wavcaps", None, "clips", 403_050, "WavCaps, documented"),
-    Printed("acavcaps", None, "clips", 4_700_000, "ACAVCaps paper, rounded"),
-    Printed("acavcaps", None, "hours", 13_000, "ACAVCaps paper, rounded"),
-    Printed("audiosetcaps", "audioset", "clips", 1_900_000, "AudioSetCaps paper, rounded"),
-    Printed("audiosetcaps", "audioset", "mean_words", 28, "AudioSetCaps paper, rounded"),
-    Printed("fusionaudio", None, "captions", 1_200_000, "FusionAudio paper, rounded"),
-    Printed("fusionaudio", None, "questions", 6_000_000, "FusionAudio paper, rounded"),
-    Printed("fusionaudio", None, "mean_tokens", 47.18, "FusionAudio paper; its tokenizer is not named"),
-    Printed("mecat", None, "clips", 40_091, "MECAT, documented: train 20,039 and test 20,052"),
-)
+def _printed() -> Iterator[Printed]:
+    """Yields the figures, by the table they stand in; the counts of the cards are added where a set is described."""
+    where = "WavCaps, Table III"  # also on its card on the Hub
+    for subset, clips, seconds, words in (
+        ("AudioSet_SL", "108,317", "10.00", "9.79"),
+        ("BBC_Sound_Effects", "31,201", "115.04", "9.67"),
+        ("FreeSound", "262,300", "85.98", "6.77"),
+        ("SoundBible", "1,232", "13.12", "5.87"),
+        (None, "403,050", "67.59", "7.80"),
+    ):
+        yield Printed("wavcaps", "clips", clips, where, subset=subset)
+        yield Printed("wavcaps", "mean_duration_s", seconds, where, subset=subset)
+        yield Printed("wavcaps", "mean_words", words, where, subset=subset)
+
+    where = "AudioSetCaps, card on the Hub"
+    for subset, captions, questions in (
+        ("audioset", "1,910,920", "5,736,072"),
+        ("vggsound", "182,189", "592,680"),
+        ("youtube8m", "4,023,990", "12,086,037"),
+        (None, "6,117,099", "18,414,789"),
+    ):
+        yield Printed("audiosetcaps", "captions", captions, where, subset=subset)
+        yield Printed("audiosetcaps", "questions", questions, where, subset=subset)
+    yield Printed("audiosetcaps", "captions", "1.9M", "AudioSetCaps paper", subset="audioset")
+    yield Printed("audiosetcaps", "mean_words", "28", "AudioSetCaps paper", subset="audioset")
+
+    where = "ACAVCaps, Table 1 and README"  # the tokens are those of Qwen3's tokenizer
+    for config, split, subset, samples, tokens in (
+        ("audiocaps", "train", None, "50k", "5.5k"),
+        ("clotho", "development", None, "3.8k", "5.5k"),
+        ("song_describer", None, None, "0.4k", "2.4k"),
+        ("musiccaps", None, None, "4.6k", "4.6k"),
+        ("wavcaps", None, None, "0.4M", "23.1k"),
+        ("auto_acd", None, None, "1.9M", "20.3k"),
+        ("sound_vecaps", None, "full", "1.6M", "42.7k"),
+        ("audiosetcaps", None, "audioset", "2.0M", "20.9k"),
+        ("acavcaps", None, None, "4.7M", "76.7k"),
+    ):
+        yield Printed(config, "clips", samples, where, split, subset)
+        yield Printed(config, "unique_tokens", tokens, f"{where}: --tokenizer Qwen/Qwen3-0.6B", split, subset)
+    yield Printed("lp_musiccaps", "captions", "21.6k", where)
+    yield Printed("lp_musiccaps", "unique_tokens", "5.1k", f"{where}: --tokenizer Qwen/Qwen3-0.6B")
+    yield Printed("acavcaps", "hours", "13.0k", "ACAVCaps paper")
+
+    where = "FusionAudio, Table 2"
+    for config, split, subset, clips, seconds, length in (
+        ("audiocaps", "train", None, "46k", "10.00", "9.03"),
+        ("clotho", None, None, "5k", "22.50", "11.00"),
+        ("laion_audio_630k", None, None, "630k", "24.58", "7.30"),
+        ("wavcaps", None, None, "403k", "67.59", "7.80"),
+        ("audiosetcaps", None, "audioset", "1.9M", "", "28.00"),
+        ("auto_acd", None, None, "1.5M", "10.00", "18.10"),
+        ("compa_r", "train", None, "62k", "9.93", ""),
+        ("fusionaudio", "train", None, "1.2M", "10.00", "47.18"),
+    ):
+        yield Printed(config, "clips", clips, where, split, subset)
+        if seconds:
+            yield Printed(config, "mean_duration_s", seconds, where, split, subset)
+        if length:
+            yield Printed(config, "mean_words", length, where, split, subset)
+    yield Printed("fusionaudio", "mean_tokens", "47.18", f"{where}: Figure 3b counts tokens, of no named tokenizer", "train")
+    yield Printed("fusionaudio", "questions", "6M", f"{where}: captions are counted in", "train")
+    yield Printed("compa_r", "questions", "200k", where, "train")
+
+    yield Printed("song_describer", "captions", "1,106", "Song Describer, README")
+    yield Printed("song_describer", "mean_words", "21.7", "Song Describer, README")
+    yield Printed("song_describer", "vocabulary", "2,859", "Song Describer, README")
+
+    where = "aac-datasets 0.7.0, README"  # third-party counts; its words are those of spaCy
+    for config, split, hours, captions, vocabulary in (
+        ("audiocaps", "train", "136.6", "49,838", "4,724"),
+        ("clotho", "development", "24.0", "19,195", "4,369"),
+        ("macs", None, "10.9", "17,275", "2,721"),
+        ("wavcaps", None, "7,563.3", "403,050", "24,600"),
+    ):
+        yield Printed(config, "hours", hours, where, split)
+        yield Printed(config, "captions", captions, where, split)
+        yield Printed(config, "vocabulary", vocabulary, f"{where}: spaCy's words", split)
+
+
+PRINTED = tuple(_printed())
 
 _WORDS_OF = {
     "clips": ("clips", ",d"),
@@ -197,7 +291,7 @@ def describe(one: BuiltSet, tokenizer: str | None = None) -> dict[str, Any]:
         "tokenizer": tokenizer,
         "notes": [why] if why else [],
         "groups": groups,
-        "printed": _beside(one, groups),
+        "printed": _beside(one, groups, tokenizer or ""),
     }
 
 
@@ -344,26 +438,56 @@ def _histogram(edges: Sequence[float], counts: NDArray[np.int64]) -> dict[str, i
     return {f"{edge:g}": int(count) for edge, count in zip(edges, counts, strict=True)}
 
 
-def _beside(one: BuiltSet, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the printed figures about this set beside ours; those about the whole only where the whole is built."""
+def _beside(one: BuiltSet, groups: list[dict[str, Any]], tokenizer: str) -> list[dict[str, Any]]:
+    """Returns the printed figures about this set beside ours, the card's first; only where all that they count is built."""
+    known = [printed for printed in PRINTED if printed.config == one.config]
+    if one.config in SOURCES.names():
+        counts = source(one.config).card.clips
+        known = [
+            *(Printed(one.config, "clips", f"{n:,}", "documented, see the card", split) for split, n in counts.items() if n),
+            *known,
+        ]
     found = []
-    for printed in PRINTED:
-        ours = next((g for g in groups if g["subset"] == printed.subset and g["split"] is None), None)
-        is_part = bool(one.manifest["skipped"]) or one.manifest.get("limit") is not None
-        if printed.config != one.config or ours is None or one.name != one.config or (is_part and printed.subset is None):
+    for printed in known:
+        ours = _group(one, groups, printed)
+        if ours is None:
             continue
         value = ours[printed.statistic]
+        if printed.statistic == "unique_tokens" and "qwen3" not in tokenizer.lower():
+            value = None  # the tokens of two tokenizers cannot be compared
         found.append(
             {
+                "split": printed.split,
                 "subset": printed.subset,
                 "statistic": printed.statistic,
+                "figure": printed.figure,
                 "printed": printed.value,
                 "ours": value,
                 "difference": None if value is None else value - printed.value,
+                "agrees": None if value is None else printed.agrees(value),
                 "where": printed.where,
             }
         )
     return found
+
+
+def _group(one: BuiltSet, groups: list[dict[str, Any]], printed: Printed) -> dict[str, Any] | None:
+    """Returns the group that a printed figure is about, None where it is not there or a part of it is not built."""
+    if one.manifest.get("limit") is not None:
+        return None
+    for label_ in one.manifest["skipped"]:
+        split, _, subset = label_.partition("/")
+        if printed.split in {None, split} and (not subset or printed.subset in {None, subset}):
+            return None
+    splits = set(one.manifest["splits"])
+    is_whole = set(one.splits) == splits
+    if printed.split is None and not is_whole:
+        return None
+    if printed.subset is not None:
+        return next((g for g in groups if g["subset"] == printed.subset), None)
+    if printed.split is None or (one.splits == (printed.split,)):
+        return groups[0]
+    return next((g for g in groups if g["split"] == printed.split and g["subset"] is None), None)
 
 
 def load_tokenizer(name: str) -> Tokenizer:
@@ -444,15 +568,16 @@ def tables(found: dict[str, Any]) -> Iterator[tuple[str, list[str], list[list[st
     yield f"{found['set']}: {found['title']}, release {found['release']}", ["statistic", *map(label, groups)], rows
     if found["printed"]:
         yield (
-            f"{found['set']}: figures in print",
-            ["subset", "statistic", "printed", "ours", "difference", "where"],
+            f"{found['set']}: published figures beside ours",
+            ["part", "statistic", "printed", "ours", "difference", "agrees", "where"],
             [
                 [
-                    p["subset"] or "all",
+                    p["subset"] or p["split"] or "all",
                     _WORDS_OF[p["statistic"]][0],
-                    _shown(p["printed"], _plain(p["statistic"])),
+                    p["figure"],
                     _shown(p["ours"], _plain(p["statistic"])),
                     _shown(p["difference"], "+" + _plain(p["statistic"])),
+                    {True: "yes", False: "no", None: "–"}[p["agrees"]],
                     p["where"],
                 ]
                 for p in found["printed"]
@@ -474,6 +599,19 @@ def tables(found: dict[str, Any]) -> Iterator[tuple[str, list[str], list[list[st
         yield f"{found['set']}: sound that evaluation sets hold", ["set", "level", "entries"], rows
 
 
+def comparison(found: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Yields title, header and rows of one table with a row per set, as papers compare sets; nothing for a single set."""
+    if len(found) < 2:
+        return
+    columns = [
+        (key, *_WORDS_OF[key])
+        for key in ("clips", "hours", "mean_duration_s", "captions", "mean_words", "mean_tokens", "vocabulary", "unique_tokens")
+        if any(one["groups"][0][key] is not None for one in found)
+    ]
+    rows = [[one["set"], *(_shown(one["groups"][0][key], pattern) for key, _, pattern in columns)] for one in found]
+    yield "all sets", ["set", *(words for _, words, _ in columns)], rows
+
+
 def _plain(statistic: str) -> str:
     return ",.0f" if _WORDS_OF[statistic][1] == ",d" else _WORDS_OF[statistic][1]
 
@@ -485,10 +623,9 @@ def _shown(value: float | None, pattern: str) -> str:
 def markdown(found: Sequence[dict[str, Any]]) -> str:
     """Returns all tables as Markdown."""
     lines: list[str] = []
-    for one in found:
-        for title, header, rows in tables(one):
-            cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-            align = "|---|" + "--:|" * (len(header) - 1)
-            lines += [f"### {title}", "", f"| {' | '.join(header)} |", align, *(f"| {' | '.join(row)} |" for row in cells), ""]
-        lines += [f"{note}\n" for note in one["notes"]]
+    for title, header, rows in [*(table for one in found for table in tables(one)), *comparison(found)]:
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        align = "|---|" + "--:|" * (len(header) - 1)
+        lines += [f"### {title}", "", f"| {' | '.join(header)} |", align, *(f"| {' | '.join(row)} |" for row in cells), ""]
+    lines += [f"{note}\n" for note in dict.fromkeys(note for one in found for note in one["notes"])]
     return "\n".join(lines).rstrip() + "\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .report import tables
+from .report import comparison, tables
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d9dee6; --bar: #2f6f9f; --page: #fff; }
@@ -18,7 +18,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top
 h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, td.text { text-align: left; } th { color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child, .text { text-align: left; } th { color: var(--soft); font-weight: 600; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem 2rem; margin-top: 1.2rem; }
 figure { margin: 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; } .note { color: var(--soft); }
 svg text { fill: var(--ink); font-size: 11px; } svg .soft { fill: var(--soft); } svg rect { fill: var(--bar); }
@@ -32,7 +32,10 @@ def page(found: Sequence[Mapping[str, Any]]) -> str:
         found: what `report.describe` returns for each.
     """
     names = ", ".join(one["set"] for one in found)
-    body = "\n".join(part for one in found for part in _section(one))
+    parts = [part for one in found for part in _section(one)]
+    parts += [f"<h2>{escape(title)}</h2>{_table('', header, rows)}" for title, header, rows in comparison([*map(dict, found)])]
+    notes = dict.fromkeys(note for one in found for note in one["notes"])
+    body = "\n".join([*parts, *(f'<p class="note">{escape(note)}</p>' for note in notes)])
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Statistics of {escape(names)}</title><style>{_STYLE}</style></head>\n"
@@ -57,8 +60,6 @@ def _section(one: Mapping[str, Any]) -> Iterator[str]:
     yield f'<div class="charts">{"".join(drawn)}</div>'
     for other in others:
         yield _table(*other)
-    for note in one["notes"]:
-        yield f'<p class="note">{escape(note)}</p>'
 
 
 def _ranges(histogram: Mapping[str, int], unit: str, *, whole: bool = False, last: str = "") -> dict[str, int]:
@@ -75,15 +76,22 @@ def _ranges(histogram: Mapping[str, int], unit: str, *, whole: bool = False, las
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    first = rows[0] if rows else header
+    head = "".join(f"<th{_kind(cell)}>{escape(name)}</th>" for name, cell in zip(header, first, strict=True))
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<h3>{escape(title)}</h3><div class="scroll">{table}</div>'
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    return f'{heading}<div class="scroll">{table}</div>'
 
 
 def _cell(text: str) -> str:
+    return f"<td{_kind(text)}>{escape(text)}</td>"
+
+
+def _kind(text: str) -> str:
+    """Returns the class of a cell and of the head of its column: text stands on the left, numbers on the right."""
     is_number = text.lstrip("+-")[:1].isdigit() or text == "–"
-    return f"<td>{escape(text)}</td>" if is_number else f'<td class="text">{escape(text)}</td>'
+    return "" if is_number else ' class="text"'
 
 
 def _percent(share: float) -> str:

@@ -211,7 +211,8 @@ def describe_sources() -> list[dict[str, Any]]:
     """Returns one JSON-ready description per dataset, sorted by name.
 
     Keys: `name`, `title`, `release`, `splits`, `subsets`, `clips` (documented clips per split, None: not documented),
-    `license_text`, `license_audio`, `homepage`, `files` (the upstream file names that are looked for), `needs`.
+    `license_text`, `license_audio`, `homepage`, `citation`, `bibtex`, `files` (the upstream file names that are looked for),
+    `needs`.
     """
     found = []
     for name in SOURCES.names():
@@ -227,6 +228,8 @@ def describe_sources() -> list[dict[str, Any]]:
                 "license_text": one.card.license_text,
                 "license_audio": one.card.license_audio,
                 "homepage": one.card.homepage,
+                "citation": one.card.citation,
+                "bibtex": one.card.bibtex,
                 "files": list(dict.fromkeys(file.shown for file in one.files)),
                 "needs": one.needs,
             }

@@ -101,7 +101,9 @@ def references(rows: Rows, *, style: str | None = None) -> pa.Table:
     return pa.table({"id": _one(rows["id"]).filter(pa.array(counts > 0)), "references": found})
 
 
-def messages(rows: Rows, *, style: str | None = None, prompt: str = PROMPT, audio_root: str = "") -> pa.Table:
+def messages(
+    rows: Rows, *, style: str | None = None, prompt: str = PROMPT, audio_root: str = "", only: str | None = None
+) -> pa.Table:
     """Returns one row per caption and per question as a chat: `messages` (user, then assistant) and `audios`.
 
     The user's text begins with one `<audio>` per sound, as ms-swift and others read it. A caption's own prompt is taken where it
@@ -112,17 +114,26 @@ def messages(rows: Rows, *, style: str | None = None, prompt: str = PROMPT, audi
         style: only captions in this style.
         prompt: what the user says before a caption.
         audio_root: put before every file name.
+        only: `captions` or `qa`; None for both.
+
+    Raises:
+        InputError: `only` is something else, or questions are asked for in a style.
     """
+    if only not in {None, "captions", "qa"}:
+        raise InputError(f"messages are asked for of {only!r} only; expected captions or qa.")
+    if only == "qa" and style:
+        raise InputError(f"the style {style!r} was given for questions, which have none; leave it out.")
     listed = _one(rows["captions"])
     flat = listed.flatten()
     keep = _usable(flat, "text")
     chosen = pc.equal(flat.field("style"), style) if style else pc.not_equal(flat.field("style"), RAW_STYLE)
     keep &= pc.fill_null(chosen, not style).to_numpy(zero_copy_only=False)
+    keep &= only != "qa"
     said = flat.take(pa.array(np.flatnonzero(keep)))
     asked = pc.coalesce(said.field("prompt"), pa.scalar(prompt))
     row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)[keep]
     users, assistants, order = [asked], [said.field("text")], [row * 2]
-    if not style:
+    if not style and only != "captions":
         questions = _one(rows["qa"])
         found = questions.flatten()
         usable = _usable(found, "question") & _usable(found, "answer")

@@ -22,6 +22,7 @@ from ..dataset_scripts.settings import Settings
 
 if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
+    from ..dataset_scripts.source import Source
 
 BAD_INPUT, OUR_FAILURE = 2, 1
 SHOWN_FILES = SHOWN_PAIRS = 20
@@ -82,16 +83,43 @@ def _options(
 
 
 @app.command()
-def sources(as_json: AsJson = False) -> None:
-    """List the datasets that can be built."""
-    from ..dataset_scripts.source import describe_sources
+def sources(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Tell all about one dataset; none lists them.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the datasets that can be built, or tell all about one: files, terms, known defects, how to cite it.
 
+    Example: uac sources wavcaps
+    """
+    from ..dataset_scripts.source import describe_sources, source
+
+    if name is not None:
+        one = source(name)
+        (about,) = (about for about in describe_sources() if about["name"] == one.name)
+        if as_json:
+            _print_json(about)
+        else:
+            _say(_about(one, about))
+        return
     found = describe_sources()
     if as_json:
         _print_json(found)
         return
     rows = [(s["name"], s["release"], ", ".join(s["splits"]), s["needs"], s["title"]) for s in found]
     _table(rows, ("NAME", "RELEASE", "SPLITS", "NEEDS", "TITLE"))
+
+
+def _about(one: Source, found: dict[str, Any]) -> str:
+    """Returns what a person has to know about a dataset before they build it."""
+    clips = ", ".join(f"{split} {'not documented' if n is None else f'{n:,}'}" for split, n in found["clips"].items())
+    lines = [f"{one.name}: {one.title}, release {one.release}", ""]
+    lines += [f"documented clips: {clips}"]
+    lines += [f"subsets: {', '.join(found['subsets'])}"] if found["subsets"] else []
+    lines += [f"licence of the texts: {found['license_text']}", f"licence of the sound: {found['license_audio']}"]
+    lines += [f"homepage: {found['homepage']}", f"needs: {found['needs']}"]
+    lines += [f"build: {one.build_command(Path('unified-audiocaps'))}"]
+    lines += [f"files: {', '.join(found['files'])}. {one.where_to_get}".rstrip()] if found["files"] else []
+    return "\n".join([*lines, "", one.card.prose, "", f"Cite: {found['citation']}", "", found["bibtex"]])
 
 
 @app.command()
@@ -336,7 +364,7 @@ def overlaps(
 
 @app.command()
 def stats(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Built sets: config, or config/split.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Built sets: config, or config/split.")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, histograms included.")] = False,
     html: Annotated[
@@ -350,8 +378,9 @@ def stats(
 ) -> None:
     """Print what papers print about a dataset: clips, hours, lengths, vocabulary, repeats, styles, overlaps.
 
-    Figures that the publishers print stand beside ours, with the difference. Captions exclude raw descriptions; lengths, words
-    and repeats leave absent texts out.
+    Figures that publishers and papers print stand beside ours, with the difference, and whether ours rounds to theirs; they are
+    left out where only a part of what they count is built. Captions exclude raw descriptions; lengths, words and repeats leave
+    absent texts out. Several sets stand in one table too.
 
     Example: uac stats wavcaps --html wavcaps.html
     """
@@ -373,7 +402,8 @@ def stats(
     elif html is not None:
         _say(f"written: {html}")
     else:
-        for number, (title, header, rows) in enumerate(table for one in found for table in report.tables(one)):
+        shown = [*(table for one in found for table in report.tables(one)), *report.comparison(found)]
+        for number, (title, header, rows) in enumerate(shown):
             _say(f"{'' if number == 0 else chr(10)}{title}")
             _table(rows, [name.upper() for name in header])
         for note in dict.fromkeys(note for one in found for note in one["notes"]):
@@ -389,6 +419,7 @@ def view(
     style: Annotated[str | None, typer.Option("--style", help="Only captions in this style, such as long or short.")] = None,
     prompt: Annotated[str | None, typer.Option("--prompt", help="messages: what the user asks before a caption.")] = None,
     audio_root: Annotated[str, typer.Option("--audio-root", help="messages: put before every file name.")] = "",
+    only: Annotated[str | None, typer.Option("--only", metavar="WHAT", help="messages: captions or qa. [default: both]")] = None,
     data: Data = None,
 ) -> None:
     """Write a flat view of a built dataset: a caption per row, a question per row, references, or chats for fine-tuning.
@@ -403,10 +434,12 @@ def view(
 
     if split is not None and "/" in name:
         raise InputError(f"the split is given twice, in {name!r} and as --split {split!r}; expected one of them.")
-    if (prompt is not None or audio_root) and kind != "messages":
-        raise InputError(f"--prompt and --audio-root shape messages; expected --as messages, not --as {kind}.")
+    if (prompt is not None or audio_root or only) and kind != "messages":
+        raise InputError(f"--prompt, --audio-root and --only shape messages; expected --as messages, not --as {kind}.")
     one = built_set(f"{name}/{split}" if split else name, data or Settings.from_environment().data)
-    options: dict[str, Any] = {"prompt": prompt or views.PROMPT, "audio_root": audio_root} if kind == "messages" else {}
+    options: dict[str, Any] = (
+        {"prompt": prompt or views.PROMPT, "audio_root": audio_root, "only": only} if kind == "messages" else {}
+    )
     n = views.write(
         one,
         kind,
@@ -419,21 +452,33 @@ def view(
 
 @app.command()
 def mix(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe; none lists these.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the recipe, to start one of your own from, and mix nothing.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write. [default: the folder of the built sets]")] = None,
     data: Data = None,
 ) -> None:
     """Build a mixture of built sets as a config of its own: deduplicated, decontaminated, drawn by seed, cited by one digest.
 
-    A recipe is YAML: name, sets (each a name, or set with subsets, rows or questions), and optionally title, about, seed,
-    deduplicate (clip, recording, none) and decontaminate (sets, as for `uac build --exclude`). A wrong name lists the recipes
-    that are shipped.
+    A recipe is YAML: name, sets (each a name, or a mapping with set and some of subsets, captioned, rows, questions,
+    questions_per_row), and optionally title, about, seed, deduplicate (clip, recording, none) and decontaminate (sets, as for
+    `uac build --exclude`). The mixture is train of a config called as the recipe: `uac stats NAME` and `load_dataset` read it.
 
     Example: uac mix wavcaps_supervised
     """
-    from ..dataset_scripts.mixture import load_recipe
+    from ..dataset_scripts.mixture import load_recipe, read_recipe, shipped_recipes
     from ..dataset_scripts.mixture import mix as mix_sets
 
+    if recipe is None:
+        _table([(name, load_recipe(name).title) for name in shipped_recipes()], ("RECIPE", "TITLE"))
+        return
+    if show:
+        load_recipe(recipe)
+        _say(read_recipe(recipe).rstrip())
+        return
     report = mix_sets(load_recipe(recipe), data or Settings.from_environment().data, out)
     done = "is up to date" if report.reused else f"mixed in {report.seconds:.1f} s"
     _say(f"{report.config} {done}: {report.path}")
@@ -445,6 +490,8 @@ def mix(
         _say(f"  {one['set']}: {one['rows']:,} of {one['candidates']:,} rows{asked}{without}")
         if one["not_built"]:
             typer.echo(f"warning: {one['set']} was built without {', '.join(one['not_built'])}", err=True)
+    for name, gaps in report.incomplete.items():
+        typer.echo(f"warning: {name}, whose sounds are left out, was built without {', '.join(gaps)}", err=True)
     _say(f"{report.rows:,} rows, digest {report.digest}")
 
 

@@ -29,7 +29,7 @@ class SoundVeCaps(IdCaptions):
         for file in (UpstreamFile(name, "train", subset=subset), *lookup_files("train", subset))
     )
     repo = "yyua8222.github.io/Sound-VECaps-demo"
-    where_to_get = "Links to them are on https://yyua8222.github.io/Sound-VECaps-demo."
+    where_to_get = "They are on https://zenodo.org/records/12606207."
     id_column = "id"
 
     def spans(self, ids: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:

@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,9 @@ def test_the_card_is_filled_in(name: str) -> None:
     one = source(name)
     card = one.card
     assert all([card.license_text, card.license_audio, card.homepage, card.citation, card.prose])
+    assert re.fullmatch(r".+ \(20\d\d\)\. .+\.", card.citation) and "et al" not in card.citation
+    assert re.fullmatch(r"@(article|inproceedings|misc)\{[a-z]+20\d\d[a-z0-9_]+,\n(  [a-zA-Z]+ = \{.+\},\n)+\}", card.bibtex)
+    assert card.bibtex.count("{") == card.bibtex.count("}")
     assert set(card.clips) == set(one.splits)
     assert one.name == name
     assert set(one.split_aliases.values()) <= set(one.splits)
@@ -236,6 +240,8 @@ def test_descriptions_are_ready_for_json() -> None:
         "license_text",
         "license_audio",
         "homepage",
+        "citation",
+        "bibtex",
         "files",
         "needs",
     }

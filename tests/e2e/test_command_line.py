@@ -113,8 +113,30 @@ def test_a_recipe_becomes_a_config(uac, tmp_path):
     assert digest in (out / "README.md").read_text(encoding="utf-8")
     uac("view", "small", "--as", "captions", "--out", tmp_path / "c.csv", "--data", out)
     assert "wavcaps_supervised" in uac("mix", "nothing", "--data", out, code=2).stderr
+    listed = uac("mix").stdout
+    assert "wavcaps_supervised" in listed and "WavCaps, AudioCaps and Clotho" in listed
+    assert uac("mix", recipe, "--show").stdout == recipe.read_text()
+    missing = uac("mix", "wavcaps_supervised", "--data", out, code=2).stderr
+    assert all(f"`uac build {name} --raw DIR --out {out}`" in missing for name in ("wavcaps", "audiocaps", "clotho"))
+    messages = tmp_path / "m.jsonl"
+    uac("view", "small", "--as", "messages", "--only", "qa", "--out", messages, "--data", out)
+    assert messages.read_text().splitlines()
     recipe.write_text("name: small\nsets: [sample]\nsets_: 1\n")
     assert "unknown key 'sets_'" in uac("mix", recipe, "--data", out, code=2).stderr
+
+
+def test_all_about_one_dataset(uac):
+    told = uac("sources", "wavcaps").stdout
+    for part in (
+        "documented clips: train 403,050",
+        "licence of the texts: CC BY 4.0",
+        "fsd_final.json",
+        "Known defects",
+        "@article{",
+    ):
+        assert part in told
+    assert json.loads(uac("sources", "wavcaps", "--json").stdout)["homepage"].startswith("https://")
+    assert "Did you mean wavcaps" in uac("sources", "wavcap", code=2).stderr
 
 
 @pytest.mark.parametrize("command", ["sources", "metrics", "benchmarks"])

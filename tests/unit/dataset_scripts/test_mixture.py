@@ -140,7 +140,8 @@ def test_bad_recipes_are_explained(data: Path, tmp_path: Path) -> None:
         ({"sets": []}, "expected a list of sets"),
         ({"sets": [{"subset": "x"}]}, "expected a name, or a mapping with the key set"),
         ({"sets": [{"set": "sample", "rows": 0}]}, "expected a whole number from 1 up"),
-        ({"sets": [{"set": "sample", "rows": 1, "questions": 1}]}, "expected one of them"),
+        ({"sets": [{"set": "sample", "questions_per_row": "2"}]}, "questions_per_row of set sample is '2'"),
+        ({"sets": [{"set": "sample", "captioned": 1}]}, "expected true or false"),
         ({"sets": [{"set": "sample", "row": 1}]}, "unknown key 'row' of set sample"),
         ({"seed": "x"}, "seed is 'x'"),
         ({"deduplicate": "yes"}, "expected clip, recording, none"),
@@ -177,3 +178,33 @@ def test_shipped_recipes_are_recipes(name: str) -> None:
     assert found.name == name
     assert found.title and found.about
     assert json.loads(json.dumps(found.defining()))["sets"]
+
+
+def test_questions_of_drawn_rows_and_some_of_each(data: Path) -> None:
+    def drawn(**values: int) -> list[dict[str, Any]]:
+        mix(recipe(sets=[{"set": "sample", **values}]), data)
+        return [row for batch in built_set("mixed", data).batches(["id", "qa"]) for row in batch.to_pylist()]
+
+    everything = drawn()
+    per_row = {row["id"]: len(row["qa"]) for row in everything}
+    one_each = drawn(questions_per_row=1)
+    assert [row["id"] for row in one_each] == [name for name, n in per_row.items() if n]
+    assert {len(row["qa"]) for row in one_each} == {1}
+    two_each = drawn(questions_per_row=2)
+    assert [len(row["qa"]) for row in two_each] == [min(2, n) for n in per_row.values() if n]
+    for small, large in zip(one_each, two_each, strict=True):
+        assert small["qa"][0] in large["qa"]
+    few = drawn(rows=6, questions=7)
+    assert sum(len(row["qa"]) for row in few) == 7
+    assert {row["id"] for row in few} <= {row["id"] for row in drawn(rows=6)}
+    with pytest.raises(InputError, match=r"has 6 questions to draw from; the recipe asks for 7\. .*--show"):
+        drawn(rows=6, questions=7, questions_per_row=1)
+
+
+def test_what_a_build_left_out_is_told(data: Path, tmp_path: Path) -> None:
+    report = mix(recipe(sets=["audiocaps", "sample"], decontaminate=["audiocaps_v2"]), data)
+    assert [one["not_built"] for one in report.sets] == [["validation"], []]
+    assert report.incomplete == {"audiocaps_v2": ["validation", "test"]}
+    build("audiocaps", raw=data.parent / "v1", out=data, limit=5)
+    report = mix(recipe(sets=["audiocaps/train"]), data)
+    assert [one["not_built"] for one in report.sets] == [["the rows beyond --limit 5"]]

@@ -13,6 +13,7 @@ from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirementError
 from unified_audiocaps.dataset_scripts.report_page import page
+from unified_audiocaps.dataset_scripts.source import source
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "sources"
 
@@ -140,3 +141,58 @@ def test_soundbible_is_the_row_of_the_paper(real_dir: Path, tmp_path: Path) -> N
     assert printed["mean_duration_s"]["ours"] == pytest.approx(13.11, abs=0.005)  # the paper prints 13.12
     assert printed["mean_words"]["ours"] == pytest.approx(5.87, abs=0.005)
     assert set(printed) == {"clips", "mean_duration_s", "mean_words"}
+    assert [printed[key]["agrees"] for key in ("clips", "mean_duration_s", "mean_words")] == [True, False, True]
+
+
+@pytest.mark.real
+def test_the_counts_of_the_card_are_beside_those_of_a_split(real_dir: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for split in ("val", "test"):
+        (raw / f"{split}.csv").write_bytes((real_dir / "audiocaps/v1" / f"{split}.csv").read_bytes())
+    build("audiocaps", raw=raw, out=tmp_path)
+    found = report.describe(built_set("audiocaps", tmp_path))["printed"]
+    # the training split is not built: nothing is said about it, nor about the whole
+    assert [(one["split"], one["figure"], one["agrees"]) for one in found] == [("validation", "495", True), ("test", "975", True)]
+    (only,) = report.describe(built_set("audiocaps/test", tmp_path))["printed"]
+    assert (only["split"], only["ours"], only["difference"]) == ("test", 975, 0)
+
+
+def test_printed_figures_are_about_sets_splits_and_statistics_that_exist(data: Path) -> None:
+    group = report.describe(built_set("sample", data))["groups"][0]
+    for one in report.PRINTED:
+        known = source(one.config)
+        assert one.split is None or one.split in known.splits
+        assert one.subset is None or one.subset in known.subsets
+        assert one.statistic in group and one.value > 0 and one.where
+    keys = [(one.config, one.split, one.subset, one.statistic, one.where) for one in report.PRINTED]
+    assert len(keys) == len(set(keys))
+
+
+def test_a_figure_agrees_when_it_is_the_printed_one_rounded() -> None:
+    def agrees(figure: str, ours: float) -> bool:
+        return report.Printed("c", "clips", figure, "w").agrees(ours)
+
+    assert agrees("4.7M", 4_664_075) and not agrees("4.7M", 4_640_000)
+    assert agrees("13.12", 13.124) and not agrees("13.12", 13.11)
+    assert agrees("1,232", 1232) and not agrees("1,232", 1231)
+    assert agrees("46k", 46_499) and not agrees("46k", 49_838)
+
+
+def test_nothing_in_print_is_compared_with_a_part_of_it(data: Path, tmp_path: Path) -> None:
+    assert not report.describe(built_set("sample/test", data))["printed"][1:]
+    build("wavcaps", raw=FIXTURES / "wavcaps" / "raw", out=tmp_path, limit=1)
+    assert report.describe(built_set("wavcaps", tmp_path))["printed"] == []
+    whole = report.describe(built_set("wavcaps", data))["printed"]
+    assert {one["subset"] for one in whole} == {None, "AudioSet_SL", "BBC_Sound_Effects", "FreeSound", "SoundBible"}
+    tokens = [one for one in whole if one["statistic"] == "unique_tokens"]
+    assert [(one["ours"], one["difference"], one["agrees"]) for one in tokens] == [(None, None, None)]
+
+
+def test_several_sets_stand_in_one_table_too(data: Path) -> None:
+    found = [report.describe(built_set(name, data)) for name in ("sample", "wavcaps")]
+    ((title, header, rows),) = report.comparison(found)
+    assert (title, header[0], [row[0] for row in rows]) == ("all sets", "set", ["sample", "wavcaps"])
+    assert [row[header.index("clips")] for row in rows] == ["24", "7"]
+    assert "all sets" in report.markdown(found) and "all sets" in page(found)
+    assert list(report.comparison(found[:1])) == []

@@ -166,3 +166,17 @@ def test_bad_wishes_are_explained(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not exist\. Create it first"):
         views.write(one, "captions", tmp_path / "no" / "v.jsonl")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_messages_of_captions_or_of_questions_only(tmp_path: Path) -> None:
+    build("sample", out=tmp_path)
+    rows = next(built_set("sample/test", tmp_path).batches())
+    both, captions, questions = (views.messages(rows, only=only) for only in (None, "captions", "qa"))
+    assert captions.num_rows == views.captions(rows).num_rows == 60
+    assert questions.num_rows == views.qa(rows).num_rows == 27
+    assert both.num_rows == 87
+    assert questions["messages"][0].as_py()[1]["content"] == views.qa(rows)["answer"][0].as_py()
+    with pytest.raises(InputError, match=r"of 'questions' only; expected captions or qa"):
+        views.messages(rows, only="questions")
+    with pytest.raises(InputError, match="which have none"):
+        views.messages(rows, only="qa", style="default")
