@@ -17,7 +17,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ def build(
     mark_overlaps: bool = True,
     exclude: Sequence[Exclusion] = (),
     has_rights: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> BuildReport:
     """Builds one dataset into the folder `out`, from which `load_dataset` reads it.
 
@@ -105,6 +106,7 @@ def build(
             configs that are in `out` already; without it, or without such sets, the column is null.
         exclude: other sets in `out` whose sounds are dropped.
         has_rights: for `hf://`, the user has the rights that the card does not give to everybody.
+        options: what this one source may be told besides; see `Source.options`.
 
     Raises:
         UnknownNameError: no such dataset or split.
@@ -122,11 +124,14 @@ def build(
         raise InputError(f"workers is {workers} and limit is {limit}; expected numbers from 1 up.")
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
+    options = {name: value for name, value in (options or {}).items() if value is not None}
+    if strange := sorted(options.keys() - one.options.keys()):
+        raise InputError(f"{one.name} takes no {', '.join(strange)}; it takes {', '.join(one.options) or 'no options'}.")
     target = open_target(out, name, has_rights=has_rights)
     if raw is None and one.remote is not None and one.default_raw() is None:
         raw = fetch(one).folder
     plan = target.marking(mark=mark_overlaps, exclude=exclude)
-    found = one.locate(raw, without=target.local)
+    found = one.locate(raw, without=target.local, **options)
     wanted = [part for part in found.parts if part.split in chosen]
     _check_asked(one, splits, chosen, wanted, found.missing)
     with target.opened():
@@ -196,7 +201,9 @@ def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None, pla
     """Returns the digest of all that determines the bytes of a part."""
     licences = [one.card.license_text, one.card.license_audio]
     versions = [one.release, one.version, schema.SCHEMA_VERSION, pa.__version__]
-    described = json.dumps([one.name, part.label, inputs, limit, licences, versions, plan.describe()], sort_keys=True)
+    described = json.dumps(
+        [one.name, part.label, inputs, limit, licences, versions, plan.describe(), dict(part.options)], sort_keys=True
+    )
     return hashlib.sha256(described.encode()).hexdigest()[:24]
 
 

@@ -7,6 +7,7 @@
     |   |-- OfflineError                             it is missing and the user asked for no network
     |   `-- AccessError                              it is gated or private: says where to go
     |-- RecordError(ValueError)                    an upstream file holds something that its format forbids
+    |-- SoundError(ValueError)                     a sound file cannot be read, or is of no use; says why in one word, too
     |-- StorageError(OSError)                      a folder cannot be written: the disk is full, or the write was refused
     |-- InputError(ValueError)                     what the user handed in is wrong; lists every problem found
     |-- MissingRequirementError(ImportError)       a package, program or model is not installed
@@ -135,6 +136,20 @@ class RecordError(UnifiedAudioCapsError, ValueError):
         elif what:
             what += ": "
         super().__init__(f"{source}: {where}: {what}{expected}")
+
+
+class SoundError(UnifiedAudioCapsError, ValueError):
+    """A sound that cannot be read, stored or used.
+
+    Attributes:
+        reason: one word, to be counted: `missing`, `empty`, `unreadable`, `damaged`, `not_finite`, `not_storable`, `silent`,
+            `too_short`.
+        what: what is wrong, for people.
+    """
+
+    def __init__(self, reason: str, what: str) -> None:
+        self.reason, self.what = reason, what
+        super().__init__(what)
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ def build_part(
         "label": part.label,
         "split": part.split,
         "subset": part.subset,
+        "number": part.number,
         "key": key,
         "shards": [one_shard["shard"] for one_shard in finished],
         "tally": stats.add(one_shard["tally"] for one_shard in finished),

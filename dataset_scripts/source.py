@@ -65,6 +65,7 @@ class Source(ABC):
         row_group_rows: rows per parquet row group; fewer for rows that hold sound.
         where_to_get: one sentence for a user who has none of the files.
         remote: where `uac fetch` gets them; None where that is up to the user.
+        options: what else a build may be told, name to meaning; `locate` takes them by name.
     """
 
     name: ClassVar[str]
@@ -80,6 +81,7 @@ class Source(ABC):
     row_group_rows: ClassVar[int] = 10_000
     where_to_get: ClassVar[str] = ""
     remote: ClassVar[HubRepository | tuple[RemoteFile, ...] | None] = None
+    options: ClassVar[Mapping[str, str]] = {}
 
     @property
     def card(self) -> Card:

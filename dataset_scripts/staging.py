@@ -150,7 +150,11 @@ def is_complete(folder: Path, found: Iterable[dict[str, Any]], name: str = "file
 def _in_order(one: Source, entries: Iterable[Entry]) -> list[Entry]:
     """Returns the entries in the source's order of splits and files, wherever they came from."""
     order = {part: i for i, part in enumerate(dict.fromkeys((file.split, file.subset) for file in one.files))}
-    return sorted(entries, key=lambda entry: (one.splits.index(entry["split"]), order.get((entry["split"], entry["subset"]), 0)))
+
+    def place(entry: Entry) -> tuple[int, int, int]:
+        return (one.splits.index(entry["split"]), order.get((entry["split"], entry["subset"]), 0), entry.get("number") or 0)
+
+    return sorted(entries, key=place)
 
 
 def _check_ids_across(one: Source, paths: list[Path], entries: list[Entry]) -> None:

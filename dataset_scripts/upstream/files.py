@@ -10,10 +10,10 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ..atomic import sha256_of
 from ..errors import InputError, Problem, RecordError
@@ -180,16 +180,21 @@ class Part:
         split: the split.
         subset: the subset, None where the corpus has none.
         files: role to file; empty for a source that needs none.
+        number: tells parts of one split and subset apart, and orders them; None where there is one.
+        options: what else determines the rows, such as a seed; values that JSON can hold.
     """
 
     split: str
     subset: str | None
     files: dict[str, RawFile]
+    number: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
-        """Split and subset, for messages and file names."""
-        return f"{self.split}/{self.subset}" if self.subset else self.split
+        """Split, subset and number, for messages and file names."""
+        named = f"{self.split}/{self.subset}" if self.subset else self.split
+        return named if self.number is None else f"{named}/{self.number:05d}"
 
 
 @dataclass(frozen=True)

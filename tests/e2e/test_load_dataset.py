@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from unified_audiocaps.dataset_scripts.audio import decode
 from unified_audiocaps.dataset_scripts.build import BuildReport, build
 from unified_audiocaps.dataset_scripts.built import built_set
+from unified_audiocaps.dataset_scripts.sound.samples import decode
 from unified_audiocaps.dataset_scripts.source import source
 
 
