@@ -342,9 +342,8 @@ def _needed(recipe: Recipe, data: Path) -> tuple[list[BuiltSet], list[BuiltSet]]
             found[name] = built_set(name, data)
         except InputError as problem:
             config = name.partition("/")[0]
-            is_part = read_manifest(data / "data" / config) is not None and config in SOURCES.names()
-            hint = f"`{source(config).build_command(data)}`" if is_part else ""  # the other message has the command in it
-            problems[str(problem)] = Problem("E_NOT_BUILT", str(problem), hint=hint, column="sets")
+            is_nothing_there = read_manifest(data / "data" / config) is None  # then all its splits come by one command
+            problems.setdefault(config if is_nothing_there else name, Problem("E_NOT_BUILT", str(problem), column="sets"))
     for one in recipe.sets:
         if one.set in found and (missing := _missing_subsets(one, found[one.set])):
             source_ = source(found[one.set].config)

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
@@ -105,15 +106,19 @@ def sources(
     if as_json:
         _print_json(found)
         return
-    rows = [(s["name"], s["release"], ", ".join(s["splits"]), s["needs"], s["title"]) for s in found]
-    _table(rows, ("NAME", "RELEASE", "SPLITS", "NEEDS", "TITLE"))
+    rows = [(s["name"], s["release"], _clips(s["clips"]), s["needs"], textwrap.shorten(s["license_text"], 44)) for s in found]
+    _table(rows, ("NAME", "RELEASE", "SPLITS AND CLIPS", "NEEDS", "LICENCE OF THE TEXTS"))
+
+
+def _clips(found: dict[str, int | None]) -> str:
+    """Returns the documented number of clips per split, `?` where none is documented."""
+    return ", ".join(f"{split} {'?' if n is None else f'{n:,}'}" for split, n in found.items())
 
 
 def _about(one: Source, found: dict[str, Any]) -> str:
     """Returns what a person has to know about a dataset before they build it."""
-    clips = ", ".join(f"{split} {'not documented' if n is None else f'{n:,}'}" for split, n in found["clips"].items())
     lines = [f"{one.name}: {one.title}, release {one.release}", ""]
-    lines += [f"documented clips: {clips}"]
+    lines += [f"documented clips: {_clips(found['clips'])}"]
     lines += [f"subsets: {', '.join(found['subsets'])}"] if found["subsets"] else []
     lines += [f"licence of the texts: {found['license_text']}", f"licence of the sound: {found['license_audio']}"]
     lines += [f"homepage: {found['homepage']}", f"needs: {found['needs']}"]
