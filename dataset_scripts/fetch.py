@@ -13,46 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import atomic
 from .errors import AccessError, ChecksumError, FetchError, InputError, OfflineError
 from .progress import progress
 from .settings import Settings
-
-if TYPE_CHECKING:
-    from .source import Source
+from .source import Source
+from .upstream.remote import HubRepository, RemoteFile
 
 RECORD = ".fetched.json"  # hidden: it is no upstream file
 TIMEOUT_S = 60
 RETRIES = 3
-
-
-@dataclass(frozen=True)
-class HubRepository:
-    """A dataset repository on the Hub; its file names are discovered, not assumed."""
-
-    repo_id: str
-
-    @property
-    def page(self) -> str:
-        """Where a person finds it."""
-        return f"https://huggingface.co/datasets/{self.repo_id}"
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file with an address of its own.
-
-    Attributes:
-        url: where it is.
-        name: its path below the raw folder, under the upstream name.
-        sha256: of the published bytes, where it is known.
-    """
-
-    url: str
-    name: str
-    sha256: str | None = None
 
 
 @dataclass(frozen=True)

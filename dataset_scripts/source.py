@@ -21,10 +21,10 @@ import pyarrow as pa
 from .arrays import record_batch
 from .card import Card
 from .errors import InputError
-from .fetch import HubRepository, RemoteFile
 from .registry import Registry
 from .schema import primary_caption
 from .upstream.files import Found, Part, UpstreamFile, locate
+from .upstream.remote import HubRepository, RemoteFile
 
 Record = dict[str, Any]
 

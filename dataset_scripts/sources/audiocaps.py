@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from .. import keys, schema
 from ..arrays import interleaved, json_objects_or_null, lists, ranges, struct, text
-from ..fetch import RemoteFile
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import RemoteFile
 
 
 def _files(*folders: str) -> tuple[UpstreamFile, ...]:

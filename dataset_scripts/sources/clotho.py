@@ -26,10 +26,10 @@ from ..arrays import (
     struct,
     text,
 )
-from ..fetch import RemoteFile
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import RemoteFile
 
 _CAPTIONS = tuple(f"caption_{i}" for i in range(1, 6))
 _METADATA = ("keywords", "sound_id", "sound_link", "start_end_samples", "manufacturer", "license")

@@ -30,13 +30,13 @@ from ..arrays import (
     text,
 )
 from ..audioset_segments import Segments, lookup_files
-from ..fetch import HubRepository
 from ..pipeline import recut
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
 from ..upstream.jsonlist import listed
 from ..upstream.jsonrecords import Shape, loads
+from ..upstream.remote import HubRepository
 
 
 @dataclass(frozen=True)

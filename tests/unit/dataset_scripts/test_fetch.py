@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import ChecksumError, FetchError, InputError, OfflineError
-from unified_audiocaps.dataset_scripts.fetch import RemoteFile, fetch
+from unified_audiocaps.dataset_scripts.fetch import fetch
 from unified_audiocaps.dataset_scripts.source import source
 from unified_audiocaps.dataset_scripts.sources.audiocaps import AudioCaps
+from unified_audiocaps.dataset_scripts.upstream.remote import RemoteFile
 
 CONTENT = b"audiocap_id,youtube_id,start_time,caption\n1,abcdefghijk,30,rain on a roof\n"
 
