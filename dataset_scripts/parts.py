@@ -79,7 +79,9 @@ def build_part(
     one = source(name)
     plan = plan or Marking()
     dropped: list[dict[str, Any]] = []
-    rows = _first_of_each_id(one, part, _limited(ahead(one.read_part(part)), limit), dropped)
+    rows = _limited(ahead(one.read_part(part)), limit)
+    if not one.has_unique_ids:
+        rows = _first_of_each_id(one, part, rows, dropped)
     if plan.held:
         rows = _marked(one, part, rows, Marker(plan), dropped)
 

@@ -62,6 +62,8 @@ class Source(ABC):
         repo: where the records come from, for `provenance`.
         primary_style: the style that the column `caption` is taken from.
         version: raised when `read_part` changes its output, so that what was built before is built again.
+        has_unique_ids: whether `read_part` yields every id once by the way in which it brings records together, so that a build
+            need not look for repeated ones.
         row_group_rows: rows per parquet row group; fewer for rows that hold sound.
         where_to_get: one sentence for a user who has none of the files.
         remote: where `uac fetch` gets them; None where that is up to the user.
@@ -78,6 +80,7 @@ class Source(ABC):
     repo: ClassVar[str] = ""
     primary_style: ClassVar[str] = "default"
     version: ClassVar[int] = 1
+    has_unique_ids: ClassVar[bool] = False
     row_group_rows: ClassVar[int] = 10_000
     where_to_get: ClassVar[str] = ""
     remote: ClassVar[HubRepository | tuple[RemoteFile, ...] | None] = None

@@ -27,6 +27,7 @@ class IdCaptions(Source):
     """
 
     id_column: ClassVar[str]
+    has_unique_ids = True
 
     @abstractmethod
     def spans(self, ids: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]:

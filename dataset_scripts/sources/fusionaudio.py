@@ -66,6 +66,7 @@ class FusionAudio(Source):
     title = "FusionAudio"
     release = "1.2M"
     splits = ("train", "test")
+    has_unique_ids = True
     split_aliases: ClassVar[dict[str, str]] = {"eval": "test"}
     files = tuple(UpstreamFile(f"{name}_test.json", "test", subset=name) for name in _TEST_SETS)  # the ones that are known
     repo = "huggingface.co/datasets/SatsukiVie/FusionAudio"

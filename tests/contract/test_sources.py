@@ -262,3 +262,10 @@ def test_a_git_lfs_pointer_is_named_as_such(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"Git LFS pointer .*git lfs pull"):
         build(name, raw=tmp_path, out=tmp_path / "out")
     assert not (tmp_path / "out" / "data" / name).exists()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if source(name).has_unique_ids])
+def test_ids_that_are_said_to_be_unique_are(name: str) -> None:
+    for part in source(name).locate(raw_of(name)).parts:
+        ids = [one for batch in source(name).read_part(part) for one in batch["id"].to_pylist()]
+        assert len(set(ids)) == len(ids) > 0
