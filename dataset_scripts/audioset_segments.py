@@ -24,12 +24,12 @@ SEGMENT_FILES = {
     "eval": "eval_segments.csv",
 }
 LABELS = "labels"
-_LABELS_FILE = "class_labels_indices.csv"
+LABELS_FILE = "class_labels_indices.csv"
 
 
 def labels_file(split: str, subset: str | None = None) -> UpstreamFile:
     """Returns the file that names AudioSet's labels, as an optional file of a part."""
-    return UpstreamFile(_LABELS_FILE, split, role=LABELS, subset=subset, is_needed=False, is_lookup=True)
+    return UpstreamFile(LABELS_FILE, split, role=LABELS, subset=subset, is_needed=False, is_lookup=True)
 
 
 def lookup_files(split: str, subset: str | None = None) -> tuple[UpstreamFile, ...]:

@@ -128,7 +128,7 @@ def build(
     if strange := sorted(options.keys() - one.options.keys()):
         raise InputError(f"{one.name} takes no {', '.join(strange)}; it takes {', '.join(one.options) or 'no options'}.")
     target = open_target(out, name, has_rights=has_rights)
-    if raw is None and one.remote is not None and one.default_raw() is None:
+    if raw is None and one.remote and one.default_raw() is None:
         raw = fetch(one).folder
     plan = target.marking(mark=mark_overlaps, exclude=exclude)
     found = one.locate(raw, without=target.local, **options)

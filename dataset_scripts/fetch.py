@@ -62,18 +62,21 @@ def fetch(source: Source, raw: Path | None = None) -> FetchReport:
         FetchError: the network failed, or the repository holds none of the files.
         StorageError: the folder cannot be written.
     """
-    if not source.files:
+    if not source.where_to_get:
         raise InputError(f"{source.name} needs no files: `uac build {source.name}` makes it.")
-    if source.remote is None:
+    if not source.remote:
         raise InputError(f"the files of {source.name} are to be had by hand. {source.how_to_get()}")
     folder = raw if raw is not None else raw_folder(source.name)
     with atomic.storage_errors(folder, "Files that are complete stay; call it again to go on."):
         folder.mkdir(parents=True, exist_ok=True)
         with atomic.exclusive(folder / ".fetch.lock"):
             record = _Record(folder)
-            if isinstance(source.remote, HubRepository):
-                return _from_hub(source, source.remote, folder, record)
-            return _from_urls(source, source.remote, folder, record)
+            report = _from_urls(source, [one for one in source.remote if isinstance(one, RemoteFile)], folder, record)
+            for repository in source.remote:
+                if isinstance(repository, HubRepository):
+                    more = _from_hub(source, repository, folder, record)
+                    report = FetchReport(folder, report.fetched + more.fetched, report.reused + more.reused)
+            return report
 
 
 class _Record:
@@ -96,6 +99,8 @@ class _Record:
 
 def _from_urls(source: Source, files: Sequence[RemoteFile], folder: Path, record: _Record) -> FetchReport:
     report = FetchReport(folder, [], [])
+    if not files:
+        return report
     with progress(len(files), f"fetching {source.name}", unit="file") as bar:
         for file in files:
             path = folder / file.name
@@ -153,7 +158,11 @@ def _from_hub(source: Source, repository: HubRepository, folder: Path, record: _
     with _hub_errors(source, repository):
         commit = str(api.repo_info(repository.repo_id, repo_type="dataset").sha)
         names = api.list_repo_files(repository.repo_id, repo_type="dataset", revision=commit)
-        wanted = [name for name in names if any(file.fits(PurePosixPath(name)) for file in source.files)]
+        wanted = [
+            name
+            for name in names
+            if repository.has_pattern_of(name) or any(file.fits(PurePosixPath(name)) for file in source.files)
+        ]
         if not wanted:
             listed = ", ".join(names[:20]) or "nothing"
             raise FetchError(

@@ -24,7 +24,7 @@ from .errors import InputError
 from .registry import Registry
 from .schema import primary_caption
 from .upstream.files import Found, Part, UpstreamFile, locate
-from .upstream.remote import HubRepository, RemoteFile
+from .upstream.remote import Remote
 
 Record = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Source(ABC):
             need not look for repeated ones.
         row_group_rows: rows per parquet row group; fewer for rows that hold sound.
         where_to_get: one sentence for a user who has none of the files.
-        remote: where `uac fetch` gets them; None where that is up to the user.
+        remote: where `uac fetch` gets them; nothing where that is up to the user.
         options: what else a build may be told, name to meaning; `locate` takes them by name.
     """
 
@@ -83,7 +83,7 @@ class Source(ABC):
     has_unique_ids: ClassVar[bool] = False
     row_group_rows: ClassVar[int] = 10_000
     where_to_get: ClassVar[str] = ""
-    remote: ClassVar[HubRepository | tuple[RemoteFile, ...] | None] = None
+    remote: ClassVar[Remote] = ()
     options: ClassVar[Mapping[str, str]] = {}
 
     @property
@@ -96,7 +96,7 @@ class Source(ABC):
         """What a user has to have before building."""
         if not self.files:
             return "nothing"
-        return "--raw DIR" if self.remote is None else "network or --raw DIR"
+        return "network or --raw DIR" if self.remote else "--raw DIR"
 
     def build_command(self, out: Path) -> str:
         """Returns what a user types to build it into `out`."""

@@ -20,6 +20,7 @@ from ..rows import Origin, Row, RowSource, caption, grouped, origins
 from ..source import Record
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import github
 
 _PAIR = ("taskname", "filepath1", "filepath2", "caption1", "caption2")
 _TIERS = ("fewwords", "sentence", "detail")
@@ -28,6 +29,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "ACD": {"train": ("train",), "validation": ("val",), "test": ("test",)},
     "CLD": {"train": ("development", "train"), "validation": ("validation", "val"), "test": ("evaluation", "test")},
 }
+_COMMIT = "280c3e15abbf6da4371c5c0636c2037bf0964fcc"
 
 
 def _file(subset: str, split: str, tier: str) -> UpstreamFile:
@@ -46,6 +48,7 @@ class Adiff(RowSource):
     split_aliases: ClassVar[dict[str, str]] = {"val": "validation", "development": "train", "evaluation": "test"}
     files = tuple(_file(subset, split, tier) for split in ("train", "validation", "test") for subset in _NAMES for tier in _TIERS)
     repo = "github.com/soham97/ADIFF"
+    remote = github("soham97/ADIFF", _COMMIT, {f"data/{file.subset}/{file.name}": None for file in files})
     where_to_get = "They are in the folders `data/ACD` and `data/CLD` of https://github.com/soham97/ADIFF."
 
     def rows(self, part: Part) -> Iterator[Row]:

@@ -19,7 +19,7 @@ from ..arrays import interleaved, json_objects_or_null, lists, ranges, struct, t
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
-from ..upstream.remote import RemoteFile
+from ..upstream.remote import Remote, github
 
 
 def _files(*folders: str) -> tuple[UpstreamFile, ...]:
@@ -30,16 +30,15 @@ def _files(*folders: str) -> tuple[UpstreamFile, ...]:
     )
 
 
-_RAW = "https://raw.githubusercontent.com/cdjkim/audiocaps"
 _COMMIT = "d004db3ea1b01cf4fd0347dd8d27db90cadc8809"
 
 
-def _remote(folder: str, train_at: str, val: str, test: str) -> tuple[RemoteFile, ...]:
+def _remote(folder: str, train_at: str, val: str, test: str) -> Remote:
     """Returns the three files of a release: where the training split is, and the sha256 of the other two."""
+    rest = {f"{folder}/val.csv": val, f"{folder}/test.csv": test}
     return (
-        RemoteFile(f"{_RAW}/{train_at}/{folder}/train.csv", "train.csv"),
-        RemoteFile(f"{_RAW}/{_COMMIT}/{folder}/val.csv", "val.csv", val),
-        RemoteFile(f"{_RAW}/{_COMMIT}/{folder}/test.csv", "test.csv", test),
+        *github("cdjkim/audiocaps", train_at, {f"{folder}/train.csv": None}),
+        *github("cdjkim/audiocaps", _COMMIT, rest),
     )
 
 

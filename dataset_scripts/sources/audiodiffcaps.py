@@ -20,6 +20,7 @@ from ..rows import Origin, Row, RowSource, caption, origins
 from ..source import LeftOut, Record
 from ..upstream import csvfile
 from ..upstream.files import Found, Part, RawFile, UpstreamFile
+from ..upstream.remote import github
 
 _CAPTIONS = tuple(f"caption_{i}" for i in range(1, 6))
 _SCENES = ("rain", "traffic")
@@ -41,6 +42,11 @@ class AudioDiffCaps(RowSource):
     files = tuple(UpstreamFile(f"adc_{scene}_{split}.csv", split, subset=scene) for split in ("dev", "eval") for scene in _SCENES)
     repo = "github.com/nttcslab/audio-diff-caps"
     primary_style = "difference"
+    remote = github(
+        "nttcslab/audio-diff-caps",
+        "49cc8f8395077515fb0f98f54ca0efbf7d232bdd",
+        {f"datasets/adc_{file.subset}/{file.split}/{file.name}": None for file in files},
+    )
     where_to_get = "They are in the folders below `datasets` of https://github.com/nttcslab/audio-diff-caps."
 
     def locate(self, raw: Path | None, without: Path | None = None) -> Found:

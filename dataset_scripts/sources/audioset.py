@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 
 from .. import keys, schema
 from ..arrays import json_members, json_objects, json_texts, singletons, struct, text
-from ..audioset_segments import LABELS, SEGMENT_FILES, LabelNames, labels_file, segment_columns
+from ..audioset_segments import LABELS, LABELS_FILE, SEGMENT_FILES, LabelNames, labels_file, segment_columns
 from ..pipeline import recut
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import RemoteFile
 from ..upstream.segments import segments
 
 _TIMES = {"start_seconds": "start_s", "end_seconds": "end_s"}
@@ -37,6 +38,10 @@ class AudioSet(Source):
         file for split, name in SEGMENT_FILES.items() for file in (UpstreamFile(name, split, role="segments"), labels_file(split))
     )
     repo = "research.google.com/audioset"
+    remote = tuple(
+        RemoteFile(f"https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv/{one}", one)
+        for one in (*SEGMENT_FILES.values(), LABELS_FILE)
+    )
     where_to_get = "They are on https://research.google.com/audioset/download.html; class_labels_indices.csv is optional."
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:

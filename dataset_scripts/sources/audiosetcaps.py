@@ -33,6 +33,7 @@ from ..join import grouped
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, RawFile, UpstreamFile
+from ..upstream.remote import HubRepository
 
 _Spans = tuple[pa.StringArray, pa.DoubleArray, pa.DoubleArray]
 
@@ -88,6 +89,7 @@ class AudioSetCaps(Source):
         )
     )
     repo = "huggingface.co/datasets/baijs/AudioSetCaps"
+    remote = (HubRepository("baijs/AudioSetCaps"),)
     where_to_get = (
         "They are in the folder `Dataset` of https://huggingface.co/datasets/baijs/AudioSetCaps; the Q&A files are optional."
     )

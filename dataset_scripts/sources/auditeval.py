@@ -19,6 +19,7 @@ from ..source import Record
 from ..upstream.files import Part, UpstreamFile
 from ..upstream.jsonlines import plain_lines
 from ..upstream.jsonrecords import Shape
+from ..upstream.remote import github
 
 _LINES = Shape(lists=("audios",), needed=("audios",))
 _CAPTIONS = re.compile(r"Original Caption:\n(?P<a>.*?)\n\nTarget Caption:\n(?P<b>.*?)\n?\Z", re.DOTALL)
@@ -37,6 +38,7 @@ class AuditEval(RowSource):
     splits = ("test",)
     files = (UpstreamFile("infer_batch.jsonl", "test"),)
     repo = "github.com/NKU-HLT/AuditEval"
+    remote = github("NKU-HLT/AuditEval", "4e19866381e59f16b63cddd9cf58fbf7e3c82dbe", {"AuditEval-llm/infer_batch.jsonl": None})
     where_to_get = "It is in the folder `AuditEval-llm` of https://github.com/NKU-HLT/AuditEval."
 
     def rows(self, part: Part) -> Iterator[Row]:

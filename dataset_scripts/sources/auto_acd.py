@@ -16,6 +16,7 @@ from .. import keys
 from ..audioset_segments import lookup_files
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import HubRepository
 from ._id_captions import IdCaptions, audioset_spans
 
 
@@ -29,6 +30,7 @@ class AutoAcd(IdCaptions):
     splits = ("train", "test")
     files = tuple(file for split in splits for file in (UpstreamFile(f"{split}.csv", split), *lookup_files(split)))
     repo = "huggingface.co/datasets/Loie/Auto-ACD"
+    remote = (HubRepository("Loie/Auto-ACD"),)
     where_to_get = "They are on https://huggingface.co/datasets/Loie/Auto-ACD."
     id_column = "youtube_id"
 

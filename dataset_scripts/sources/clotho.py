@@ -29,7 +29,7 @@ from ..arrays import (
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
-from ..upstream.remote import RemoteFile
+from ..upstream.remote import zenodo
 
 _CAPTIONS = tuple(f"caption_{i}" for i in range(1, 6))
 _METADATA = ("keywords", "sound_id", "sound_link", "start_end_samples", "manufacturer", "license")
@@ -56,7 +56,7 @@ class Clotho(Source):
     )
     repo = "zenodo.org/records/4783391"
     where_to_get = "They are on https://zenodo.org/records/4783391; the metadata files are optional."
-    remote = tuple(RemoteFile(f"https://zenodo.org/records/4783391/files/{file.name}?download=1", file.name) for file in files)
+    remote = zenodo(4783391, *(file.name for file in files))
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yields the clips of a split in the order of its caption file."""

@@ -16,6 +16,7 @@ from ..rows import Origin, Row, RowSource, grouped, origins, question
 from ..source import Record
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import zenodo
 
 _CONFIDENCE = {"yes": 1.0, "maybe": 0.5, "no": 0.0}
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -40,6 +41,7 @@ class ClothoAqa(RowSource):
         )
     )
     repo = "zenodo.org/records/6473207"
+    remote = zenodo(6473207, *dict.fromkeys(file.name for file in files))
     where_to_get = "They are on https://zenodo.org/records/6473207; the metadata file is optional."
 
     def rows(self, part: Part) -> Iterator[Row]:

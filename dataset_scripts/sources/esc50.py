@@ -17,6 +17,7 @@ from ..rows import Row, RowSource, origins
 from ..source import Record
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import github
 
 _NAME = re.compile(r"(?P<fold>[1-5])-(?P<src_file>[0-9]+)-(?P<take>[A-Z]+)-(?P<target>[0-9]+)\.wav")
 _COLUMNS = ("fold", "target", "category", "src_file")
@@ -32,6 +33,7 @@ class Esc50(RowSource):
     splits = ("train",)
     files = (UpstreamFile("esc50.csv", "train"),)
     repo = "github.com/karolpiczak/ESC-50"
+    remote = github("karolpiczak/ESC-50", "master", {"meta/esc50.csv": None})
     where_to_get = "It is in the folder `meta` of https://github.com/karolpiczak/ESC-50."
     own_extra: ClassVar[tuple[str, ...]] = ("not_in_file",)
 

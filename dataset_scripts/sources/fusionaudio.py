@@ -34,6 +34,7 @@ from ..upstream import csvfile
 from ..upstream.files import Found, Part, RawFile, UpstreamFile, below
 from ..upstream.jsonlist import listed
 from ..upstream.jsonrecords import Shape
+from ..upstream.remote import HubRepository, github
 
 _FIELDS = ("audio_id", "instruction", "input", "dataset", "task", "output")
 _RECORDS = Shape(texts=_FIELDS, needed=("audio_id",))
@@ -52,6 +53,7 @@ _FREESOUND = {
     "FSDnoisy18K": r"^(?P<id>[0-9]+)$",
     "UrbanSound8K": r"^(?P<id>[0-9]+)-[0-9]+-[0-9]+-[0-9]+$",
 }
+_COMMIT = "a13c8dc8bf1ea47535609c944e645bfa7e10c88b"
 _TEST_SETS = (
     "AIR-Bench-Chat", "AIR-Bench-Foundation-Music", "AIR-Bench-Foundation-Sound", "AudioCaps-QA", "Clotho-AQA", "ESC50", "FSD50K",
     "FSDnoisy18K", "TAU-Urban-Mobile", "UrbanSound8K", "WavCaps-QA",
@@ -70,6 +72,11 @@ class FusionAudio(Source):
     split_aliases: ClassVar[dict[str, str]] = {"eval": "test"}
     files = tuple(UpstreamFile(f"{name}_test.json", "test", subset=name) for name in _TEST_SETS)  # the ones that are known
     repo = "huggingface.co/datasets/SatsukiVie/FusionAudio"
+    # The training files are named in no document: every JSON file of the repository is looked at.
+    remote = (
+        HubRepository("SatsukiVie/FusionAudio", ("*.json",)),
+        *github("satsuki2486441738/FusionAudio", _COMMIT, {f"data/eval/{name}_test.json": None for name in _TEST_SETS}),
+    )
     where_to_get = (
         "The training files are on https://huggingface.co/datasets/SatsukiVie/FusionAudio, the test sets in `data/eval` of "
         "https://github.com/FreedomIntelligence/FusionAudio."

@@ -13,6 +13,7 @@ from ..rows import Origin, Row, RowSource, caption, labels, origins
 from ..source import Record
 from ..upstream import csvfile, parquetfile
 from ..upstream.files import Part, RawFile, UpstreamFile
+from ..upstream.remote import HubRepository
 from .musiccaps import aspects, audioset_labels, said_segment, segment
 
 _STYLES = {
@@ -41,6 +42,7 @@ class LpMusicCaps(RowSource):
     files = (_file("train", "c4a67f61bdb1fbf4"), _file("test", "7f4171b43c96395e"))
     repo = "huggingface.co/datasets/seungheondoh/LP-MusicCaps-MC"
     primary_style = "writing"
+    remote = (HubRepository("seungheondoh/LP-MusicCaps-MC"),)
     where_to_get = "They are in the folder `data` of https://huggingface.co/datasets/seungheondoh/LP-MusicCaps-MC."
 
     def rows(self, part: Part) -> Iterator[Row]:

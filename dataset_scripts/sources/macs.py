@@ -18,6 +18,7 @@ from ..rows import Origin, Row, RowSource, caption, number, origins
 from ..source import Record
 from ..upstream import csvfile, yamlfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import zenodo
 
 _FIELDS = {"annotator_id", "sentence", "tags"}
 
@@ -35,6 +36,7 @@ class Macs(RowSource):
         UpstreamFile("MACS_competence.yaml", "train", role="competence", is_needed=False),
     )
     repo = "zenodo.org/records/5114771"
+    remote = zenodo(5114771, *(file.name for file in files))
     where_to_get = "They are on https://zenodo.org/records/5114771; the competence file is optional."
     own_extra: ClassVar[tuple[str, ...]] = ("annotation_tags", "competence_of")
 

@@ -28,13 +28,13 @@ from ..arrays import (
     struct,
     text,
 )
-from ..errors import MissingRequirementError
 from ..pipeline import recut
 from ..source import Record, Source, merged
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
 from ..upstream.jsonlines import KEY, keyed_lines
 from ..upstream.jsonrecords import Shape
+from ..upstream.remote import github
 from ._six_styles import PRESENCE_STYLES, acav_columns, caption_lists, extra_objects, texts_by_style
 
 STYLES = ("short", "long", *PRESENCE_STYLES)
@@ -61,6 +61,11 @@ class Mecat(Source):
     )
     repo = "github.com/xiaomi-research/mecat"
     primary_style = "long"
+    remote = github(
+        "xiaomi-research/mecat",
+        "33da32b91e00c1d7159a60e43032b3e7ad71ce15",
+        {f"src/reference/{'/'.join(file.folders)}/{file.name}": None for file in files},
+    )
     where_to_get = (
         "They are in src/reference of https://github.com/xiaomi-research/mecat; `pip install mecat` brings the test split."
     )
@@ -68,21 +73,15 @@ class Mecat(Source):
     @property
     def needs(self) -> str:
         """The package of the publisher, or the files."""
-        return "pip install mecat"
+        return "pip install mecat, or network"
 
-    def default_raw(self) -> Path:
-        """Returns the reference folder of the installed `mecat` package, without importing the package.
-
-        Raises:
-            MissingRequirementError: the package is not installed.
-        """
+    def default_raw(self) -> Path | None:
+        """Returns the reference folder of the installed `mecat` package, without importing it; None where it is not installed."""
         found = importlib.util.find_spec("mecat")
         for folder in (found.submodule_search_locations or []) if found else []:
             if (Path(folder) / "reference").is_dir():
                 return Path(folder) / "reference"
-        raise MissingRequirementError(
-            "the mecat package", "Without --raw the references of MECAT are read from it.", "pip install mecat==1.1.0"
-        )
+        return None
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yields clips in caption order, then clips that only have questions. The questions of a domain are held in memory."""

@@ -16,6 +16,7 @@ from ..rows import Origin, Row, RowSource, caption, labels, number, origins
 from ..source import Record
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import HubRepository
 
 _FILE = "musiccaps-public.csv"
 _FLAG = "is_audioset_eval"
@@ -34,6 +35,7 @@ class MusicCaps(RowSource):
     split_aliases: ClassVar[dict[str, str]] = {"eval": "test"}
     files = tuple(UpstreamFile(_FILE, split) for split in ("train", "test"))
     repo = "huggingface.co/datasets/google/MusicCaps"
+    remote = (HubRepository("google/MusicCaps"),)
     where_to_get = "It is on https://huggingface.co/datasets/google/MusicCaps."
 
     def rows(self, part: Part) -> Iterator[Row]:

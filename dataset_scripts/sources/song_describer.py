@@ -15,6 +15,7 @@ from ..rows import Origin, Row, RowSource, caption, grouped, number, origins, sh
 from ..source import Record
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import zenodo
 
 _TRACK = ("artist_id", "album_id", "path", "duration")
 _FLAGS = {"True": 1.0, "False": 0.0}
@@ -30,6 +31,7 @@ class SongDescriber(RowSource):
     splits = ("test",)
     files = (UpstreamFile("song_describer.csv", "test"),)
     repo = "zenodo.org/records/10072001"
+    remote = zenodo(10072001, "song_describer.csv")
     where_to_get = "It is on https://zenodo.org/records/10072001."
 
     def rows(self, part: Part) -> Iterator[Row]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ..audioset_segments import lookup_files
 from ..upstream.files import UpstreamFile
+from ..upstream.remote import zenodo
 from ._id_captions import IdCaptions, audioset_spans
 
 _SUBSETS = {"audio": "Sound-VECaps_audio.csv", "full": "Sound-VECaps_full.csv"}
@@ -29,6 +30,7 @@ class SoundVeCaps(IdCaptions):
         for file in (UpstreamFile(name, "train", subset=subset), *lookup_files("train", subset))
     )
     repo = "yyua8222.github.io/Sound-VECaps-demo"
+    remote = zenodo(12606207, *_SUBSETS.values())
     where_to_get = "They are on https://zenodo.org/records/12606207."
     id_column = "id"
 

@@ -18,11 +18,13 @@ from ..rows import Origin, Row, RowSource, origins
 from ..source import Record
 from ..upstream import csvfile
 from ..upstream.files import Part, UpstreamFile
+from ..upstream.remote import github
 
 _FULL = ("video", "start", "label", "split")
 _LIST = ("file", "label")
 _SUFFIX = ".mp4"
 _NAME = re.compile(rf"({keys.VIDEO_ID})_([0-9]{{6}})")
+_COMMIT = "9bbc7491c054a203e53584c0065df336e1322bb7"
 
 
 class VggSound(RowSource):
@@ -40,6 +42,7 @@ class VggSound(RowSource):
         UpstreamFile("AStest.csv", "test", role="AStest", is_needed=False),
     )
     repo = "github.com/hche11/VGGSound"
+    remote = github("hche11/VGGSound", _COMMIT, {f"data/{name}.csv": None for name in ("vggsound", "test", "AStest")})
     where_to_get = "They are in the folder `data` of https://github.com/hche11/VGGSound."
     own_extra: ClassVar[tuple[str, ...]] = ("lists",)
 

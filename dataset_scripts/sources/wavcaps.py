@@ -96,7 +96,7 @@ class WavCaps(Source):
         )
     )
     repo = "huggingface.co/datasets/cvssp/WavCaps"
-    remote = HubRepository("cvssp/WavCaps")
+    remote = (HubRepository("cvssp/WavCaps"),)
     where_to_get = "They are in the folder `json_files` of https://huggingface.co/datasets/cvssp/WavCaps."
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.source import SOURCES, describe_sources, source
 from unified_audiocaps.dataset_scripts.upstream.files import RawFile
+from unified_audiocaps.dataset_scripts.upstream.remote import RemoteFile
 
 NAMES = SOURCES.names()
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "sources"
@@ -269,3 +270,13 @@ def test_ids_that_are_said_to_be_unique_are(name: str) -> None:
     for part in source(name).locate(raw_of(name)).parts:
         ids = [one for batch in source(name).read_part(part) for one in batch["id"].to_pylist()]
         assert len(set(ids)) == len(ids) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_fetched_is_what_is_read(name: str) -> None:
+    one = source(name)
+    assert one.needs == "nothing" or one.where_to_get, "a user who has to get files is told where"
+    for found in one.remote:
+        if isinstance(found, RemoteFile):
+            assert found.url.startswith("https://")
+            assert any(file.fits(PurePosixPath(found.name)) for file in one.files), found.name

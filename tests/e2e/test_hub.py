@@ -1,5 +1,9 @@
 """Fetching from a Hub, publishing to it and loading back, against the double."""
 
+import functools
+import http.server
+import threading
+
 import pytest
 
 from ..conftest import ROOT
@@ -194,3 +198,30 @@ def test_a_mixture_needs_the_rights_of_all_its_sets_and_installs(double, online,
     load = 'load_dataset("unified-audiocaps", "both", split="train")'
     code = f"import json; from datasets import load_dataset; print(json.dumps({load}.num_rows))"
     assert python(code, offline, tmp_path.parent) > 12
+
+
+def test_a_dataset_that_lies_in_two_places_is_fetched_from_both(double, online, tmp_path):
+    raw = ROOT / "tests/fixtures/sources/fusionaudio/raw"
+    double.create("SatsukiVie/FusionAudio", {path.name: path.read_bytes() for path in (raw / "release").iterdir()})
+    site = tmp_path / "site"
+    (site / "data").mkdir(parents=True)
+    (site / "data/ESC50_test.json").write_bytes((raw / "data/eval/ESC50_test.json").read_bytes())
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    code = f"""
+from pathlib import Path
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.sources.fusionaudio import FusionAudio
+from unified_audiocaps.dataset_scripts.upstream.remote import HubRepository, RemoteFile
+test = "data/ESC50_test.json"
+hub = [one for one in FusionAudio.remote if isinstance(one, HubRepository)]
+FusionAudio.remote = (*hub, RemoteFile("http://127.0.0.1:{server.server_port}/" + test, test))
+import json
+print(json.dumps(build("fusionaudio", out=Path("out")).rows))
+"""
+    rows = python(code, online, tmp_path)
+    server.shutdown()
+    server.server_close()
+    assert rows == {"train": 3, "test": 1}
