@@ -474,8 +474,8 @@ def mix(
 
     Example: uac mix wavcaps_supervised
     """
-    from ..dataset_scripts.mixture import load_recipe, read_recipe, shipped_recipes
     from ..dataset_scripts.mixture import mix as mix_sets
+    from ..dataset_scripts.recipe import load_recipe, read_recipe, shipped_recipes
 
     if recipe is None:
         _table([(name, load_recipe(name).title) for name in shipped_recipes()], ("RECIPE", "TITLE"))

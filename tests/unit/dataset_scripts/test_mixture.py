@@ -10,7 +10,8 @@ from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.card import render
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
-from unified_audiocaps.dataset_scripts.mixture import Recipe, load_recipe, mix, parse_recipe, shipped_recipes
+from unified_audiocaps.dataset_scripts.mixture import mix
+from unified_audiocaps.dataset_scripts.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from unified_audiocaps.dataset_scripts.report import describe
 
 HEADER = "audiocap_id,youtube_id,start_time,caption\r\n"

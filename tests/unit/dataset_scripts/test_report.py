@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from unified_audiocaps.dataset_scripts import report
+from unified_audiocaps.dataset_scripts import printed, report
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirementError
@@ -160,18 +160,18 @@ def test_the_counts_of_the_card_are_beside_those_of_a_split(real_dir: Path, tmp_
 
 def test_printed_figures_are_about_sets_splits_and_statistics_that_exist(data: Path) -> None:
     group = report.describe(built_set("sample", data))["groups"][0]
-    for one in report.PRINTED:
+    for one in printed.PRINTED:
         known = source(one.config)
         assert one.split is None or one.split in known.splits
         assert one.subset is None or one.subset in known.subsets
         assert one.statistic in group and one.value > 0 and one.where
-    keys = [(one.config, one.split, one.subset, one.statistic, one.where) for one in report.PRINTED]
+    keys = [(one.config, one.split, one.subset, one.statistic, one.where) for one in printed.PRINTED]
     assert len(keys) == len(set(keys))
 
 
 def test_a_figure_agrees_when_it_is_the_printed_one_rounded() -> None:
     def agrees(figure: str, ours: float) -> bool:
-        return report.Printed("c", "clips", figure, "w").agrees(ours)
+        return printed.Printed("c", "clips", figure, "w").agrees(ours)
 
     assert agrees("4.7M", 4_664_075) and not agrees("4.7M", 4_640_000)
     assert agrees("13.12", 13.124) and not agrees("13.12", 13.11)
