@@ -1,4 +1,4 @@
-"""Rows of a built set to look at and to listen to: drawn by seed or found by id, and the sound of either side.
+"""Rows of a built set to look at, to listen to and to score: drawn by seed, found by id or all; and the sound of either side.
 
 Rows are read from the row groups that hold them, never a whole set. A side is `a` (the clip, or the first of a pair), `b` (the
 second), or `difference`: b - a, sample by sample.
@@ -6,7 +6,9 @@ second), or `difference`: b - a, sample by sample.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ import pyarrow.parquet as pq
 
 from ..dataset_scripts.built import BuiltSet
 from ..dataset_scripts.errors import InputError, SoundError, UnknownNameError, shorten
-from ..dataset_scripts.sound.samples import Sound, read, resampled, to_mono
+from ..dataset_scripts.sound.samples import Samples, Sound, read, resampled, to_mono
+from ..evaluators.clap_file import Clip
 
 Row = dict[str, Any]
 
@@ -100,6 +103,29 @@ def row_by_id(one: BuiltSet, id_: str) -> Row:
     raise InputError(
         f"no row of {one.name} has the id {shorten(id_)}; ids look like {', '.join(some) or 'nothing: it is empty'}."
     )
+
+
+def clips_of(one: BuiltSet) -> Iterator[Clip]:
+    """Yields all rows as clips to score: side a and the column `caption`; a sound is read when it is asked for.
+
+    Raises:
+        InputError: a shard is missing or was cut.
+    """
+    for batch in one.batches(["id", "caption", "audio", "audio_ref"], rows=_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            yield Clip(row["id"], row["caption"], partial(_mono, row))
+
+
+def _mono(row: Row, rate_hz: int) -> Samples:
+    """Returns float32[n]: the mean of all channels of side a at a rate."""
+    found: Samples = resampled(to_mono(sound_of(row, "a")), rate_hz).samples[0]
+    return found
+
+
+def digest_of(one: BuiltSet) -> str:
+    """Returns 16 hex characters that say which rows a set holds: they change when a shard does."""
+    shards = [shard["sha256"] for split in one.splits for shard in one.manifest["splits"][split]["shards"]]
+    return hashlib.sha256(" ".join(shards).encode()).hexdigest()[:16]
 
 
 def is_pair(row: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -21,10 +22,15 @@ Split = Annotated[str | None, typer.Option("--split", help="Only this split; the
 Data = Annotated[Path | None, typer.Option("--data", help="Folder that `uac build` wrote. [default: unified-audiocaps]")]
 
 
+SHOWN_IDS, SHOWN_POINTS = 20, 10
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands to `uac`."""
     app.command()(inspect)
     app.command()(play)
+    app.command("score-clips")(score_clips)
+    app.command()(threshold)
 
 
 def inspect(
@@ -97,6 +103,84 @@ def play(
     channels = f"{len(sound.samples)} {'channel' if len(sound.samples) == 1 else 'channels'}"
     typer.echo(f"written: {path} ({sound.duration_s:.2f} s, {sound.rate_hz} Hz, {channels}{softer})")
     open_sound(path)
+
+
+def score_clips(
+    name: Name,
+    clap: Annotated[
+        str, typer.Option("--clap", metavar="PATH", help="A CLAP model of transformers: a folder, or OWNER/NAME on the Hub.")
+    ],
+    split: Split = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="csv file to write. [default: NAME.clap.csv in this folder]")
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Clips per forward. [default: 8, on a GPU 64]")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")] = None,
+    data: Data = None,
+) -> None:
+    """Score how well each row's sound fits its caption: the cosine of their CLAP embeddings, as a csv file `id,score`.
+
+    The same command goes on with a file that was cut. Beside it FILE.json holds the signature, and the rows that have no score
+    with the reason. The caption is the column `caption`; of pairs the sound is that of side a.
+
+    Example: uac score-clips wavcaps --clap laion/clap-htsat-unfused --out wavcaps.csv
+    """
+    from ..evaluators.clap import load_clap
+    from ..evaluators.clap_file import score_file, side_file
+    from ..evaluators.encoders import resolve_device
+    from .inspect_rows import clips_of, digest_of
+
+    one = _set(name, split, data)
+    path = out or Path(f"{_file_name(one.name)}.clap.csv")
+    if path.suffix != ".csv":
+        raise InputError(f"--out is {path.name!r}; expected a name that ends in .csv.")
+    _check_folder(path)
+    model = load_clap(clap, resolve_device(device or Settings.from_environment().device))
+    report = score_file(
+        clips_of(one),
+        model,
+        path,
+        signature=model.signature({"text": "caption", "side": "a", "channels": "mean", "resampler": "soxr_hq"}),
+        about={"set": one.name, "set_digest": digest_of(one)},
+        total=one.rows,
+        batch=batch,
+    )
+    before = f", {report.n_reused:,} of them before" if report.n_reused else ""
+    typer.echo(f"{path}: {report.n_scored:,} of {one.rows:,} rows scored{before}; signature {report.signature.digest}")
+    for reason, ids in sorted(report.not_scored.items()):
+        hidden = len(ids) - SHOWN_IDS
+        more = f" … and {hidden:,} more in {side_file(path).name}" if hidden > 0 else ""
+        typer.echo(f"  not scored, {reason.replace('_', ' ')}: {len(ids):,}: {', '.join(ids[:SHOWN_IDS])}{more}")
+
+
+def threshold(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="csv with the columns id, score and rating (1 to 5).")],
+    beta: Annotated[float, typer.Option("--beta", help="How much more recall counts than precision.")] = 1.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Choose the similarity below which clips are discarded, by the F-beta score against ratings of people.
+
+    A clip rated 2 or lower is to be discarded. Of thresholds with equal F-beta the lowest is taken, which discards the fewest.
+
+    Example: uac threshold rated.csv
+    """
+    from ..evaluators.threshold import best_threshold, read_rated
+
+    scores, ratings = read_rated(file)
+    found = best_threshold(scores, ratings, beta)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+        return
+    typer.echo(f"{'':2}{'THRESHOLD':>10}{'DISCARDED':>11}{'PRECISION':>11}{'RECALL':>9}{'F-BETA':>9}")
+    for point in found.around(SHOWN_POINTS):
+        mark = "*" if point == found.best else ""
+        typer.echo(
+            f"{mark:2}{point.threshold:10.4f}{point.n_discarded:11,}{point.precision:11.4f}{point.recall:9.4f}{point.f_beta:9.4f}"
+        )
+    typer.echo(
+        f"{len(scores):,} clips, {found.n_positive:,} of them to be discarded, beta {beta:g}; "
+        f"discard below {found.best.threshold:.6g}"
+    )
 
 
 def _set(name: str, split: str | None, data: Path | None) -> BuiltSet:
