@@ -19,7 +19,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +34,44 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Samples = npt.NDArray[np.float32]
-Features = npt.NDArray[np.float32]
+Heard: TypeAlias = tuple[npt.NDArray[np.float32], bool]  # features, is it longer than the window
 
 VERSION = 1
 BATCH = {"cpu": 8, "cuda": 64}
 _SEED = 0
 _random_state = threading.Lock()
+
+
+class Ear:
+    """What a CLAP model needs of a sound: the part that runs on a processor, and that can be sent to another process.
+
+    Args:
+        extractor: a `ClapFeatureExtractor`.
+    """
+
+    def __init__(self, extractor: Any) -> None:
+        self.extractor = extractor
+        self.rate_hz = int(extractor.sampling_rate)
+        self.window_samples = int(extractor.nb_max_samples)
+        self.truncation = str(extractor.truncation)
+
+    def features(self, samples: Samples) -> Heard:
+        """Returns what the model hears, and whether the sound is longer than its window.
+
+        Args:
+            samples: float32[n], mono at `rate_hz`, not empty.
+
+        Returns:
+            float32[n_views, n_frames, n_mels]: log-mel spectrograms, one for unfused models, four for fused ones.
+        """
+        window, hop = self.window_samples, int(self.extractor.hop_length)
+        if self.truncation == "rand_trunc" and len(samples) > window:
+            begin = (len(samples) - window) // 2
+            samples = samples[begin : begin + window]
+        with _fixed_draws():
+            found = self.extractor(samples, sampling_rate=self.rate_hz, return_tensors="np")
+        # a sound that is longer by less than a frame is not: the extractor takes it whole
+        return np.asarray(found["input_features"][0], np.float32), len(samples) // hop > window // hop
 
 
 class Clap:
@@ -57,16 +89,14 @@ class Clap:
 
     def __init__(self, model: Any, processor: Any, identity: str, device: str) -> None:
         self.model, self.identity, self.device = model, identity, device
-        self.extractor, self.tokenizer = processor.feature_extractor, processor.tokenizer
-        self.rate_hz = int(self.extractor.sampling_rate)
-        self.window_samples = int(self.extractor.nb_max_samples)
-        self.truncation = str(self.extractor.truncation)
+        self.ear, self.tokenizer = Ear(processor.feature_extractor), processor.tokenizer
+        truncation = self.ear.truncation
         is_fused = bool(model.config.audio_config.enable_fusion)
-        if is_fused != (self.truncation == "fusion"):
+        if is_fused != (truncation == "fusion"):
             wanted = "fusion" if is_fused else "rand_trunc"
             raise InputError(
                 f"the CLAP model {identity} was {'' if is_fused else 'not '}trained with feature fusion, and the truncation in "
-                f"its preprocessor_config.json is {self.truncation!r}; expected {wanted!r}."
+                f"its preprocessor_config.json is {truncation!r}; expected {wanted!r}."
             )
         # positions of the text encoder begin behind its padding token, as in RoBERTa
         text = model.config.text_config
@@ -85,37 +115,19 @@ class Clap:
                 "version": str(VERSION),
                 "model": self.identity,
                 "dtype": "float32",
-                "sampling_rate_hz": str(self.rate_hz),
-                "window_s": f"{self.window_samples / self.rate_hz:g}",
-                "long": "middle" if self.truncation == "rand_trunc" else f"{self.truncation}_seed_{_SEED}",
-                "short": str(self.extractor.padding),
+                "sampling_rate_hz": str(self.ear.rate_hz),
+                "window_s": f"{self.ear.window_samples / self.ear.rate_hz:g}",
+                "long": "middle" if self.ear.truncation == "rand_trunc" else f"{self.ear.truncation}_seed_{_SEED}",
+                "short": str(self.ear.extractor.padding),
                 "max_tokens": str(self.max_tokens),
             }
         )
 
-    def features(self, samples: Samples) -> tuple[Features, bool]:
-        """Returns what the model hears, and whether the sound is longer than its window.
-
-        Args:
-            samples: float32[n], mono at `rate_hz`, not empty.
-
-        Returns:
-            float32[n_views, n_frames, n_mels]: log-mel spectrograms, one for unfused models, four for fused ones.
-        """
-        window, hop = self.window_samples, int(self.extractor.hop_length)
-        if self.truncation == "rand_trunc" and len(samples) > window:
-            begin = (len(samples) - window) // 2
-            samples = samples[begin : begin + window]
-        with _fixed_draws():
-            found = self.extractor(samples, sampling_rate=self.rate_hz, return_tensors="np")
-        # a sound that is longer by less than a frame is not: the extractor takes it whole
-        return np.asarray(found["input_features"][0], np.float32), len(samples) // hop > window // hop
-
-    def similarities(self, heard: Sequence[tuple[Features, bool]], texts: Sequence[str], batch: int | None = None) -> Floats:
+    def similarities(self, heard: Sequence[Heard], texts: Sequence[str], batch: int | None = None) -> Floats:
         """Returns float64[n] in [-1, 1]: the cosine of each sound and its text.
 
         Args:
-            heard: what `features` returned.
+            heard: what `Ear.features` returned.
             texts: one per sound.
             batch: clips per forward; None for what suits the device. Changes speed and memory only.
         """
@@ -140,7 +152,7 @@ class Clap:
             begin += len(some)
         return found
 
-    def _forward(self, heard: Sequence[tuple[Features, bool]], texts: Sequence[str]) -> Floats:
+    def _forward(self, heard: Sequence[Heard], texts: Sequence[str]) -> Floats:
         import torch
 
         tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")

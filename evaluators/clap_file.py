@@ -10,7 +10,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import multiprocessing
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +23,12 @@ import numpy.typing as npt
 
 from ..dataset_scripts.errors import InputError, SoundError, shorten
 from ..dataset_scripts.progress import progress
-from .clap import Clap, Features
+from .clap import Clap, Ear, Heard
 from .metric import Signature
 
 HEADER = "id,score\n"
 CLIPS_AT_ONCE = 128
+_CLIPS_AHEAD = 4  # per process
 NO_CAPTION = "no_caption"
 
 
@@ -76,6 +80,7 @@ def score_file(
     about: Mapping[str, str],
     total: int | None = None,
     batch: int | None = None,
+    workers: int = 1,
 ) -> ClapReport:
     """Writes the similarity of every clip's sound and caption, or goes on with a file that was cut.
 
@@ -87,6 +92,8 @@ def score_file(
         about: which set is scored, with a digest of its content: a file of another one is not gone on with.
         total: how many clips there are, for the progress bar.
         batch: clips per forward; None for what suits the device.
+        workers: processes that read sounds and make spectrograms, to keep a GPU busy; the clips must be such as can be sent to
+            them. Changes speed only.
 
     Raises:
         InputError: a file of that name is there and is something else, or no clip could be scored.
@@ -103,12 +110,12 @@ def score_file(
     report.n_reused = _cut_to_groups(path)
     bar = progress(total, "scoring", unit="clip")
     with path.open("r", encoding="utf-8", newline="") as written, path.open("a", encoding="utf-8", newline="") as out:
-        rest = _unwritten(iter(clips), _ids(written), report, clap, bar)
-        group: list[tuple[str, str, tuple[Features, bool]]] = []
-        for clip in rest:
-            heard = _heard(clip, clap, report)
+        rest = _unwritten(iter(clips), _ids(written), report, clap.ear, bar)
+        group: list[tuple[str, str, Heard]] = []
+        for clip, heard in _all_heard(rest, clap.ear, workers):
             bar.update(1)
-            if heard is None:
+            if isinstance(heard, str):
+                report.not_scored.setdefault(heard, []).append(clip.id)
                 continue
             group.append((clip.id, clip.caption or "", heard))
             if len(group) == CLIPS_AT_ONCE:
@@ -175,7 +182,7 @@ def _ids(written: io.TextIOBase) -> Iterator[str]:
         yield row[0]
 
 
-def _unwritten(clips: Iterator[Clip], ids: Iterator[str], report: ClapReport, clap: Clap, bar: Any) -> Iterator[Clip]:
+def _unwritten(clips: Iterator[Clip], ids: Iterator[str], report: ClapReport, ear: Ear, bar: Any) -> Iterator[Clip]:
     """Yields the clips behind the last one that is written; those before are compared with what is written."""
     expected = next(ids, None)
     while expected is not None:
@@ -183,7 +190,9 @@ def _unwritten(clips: Iterator[Clip], ids: Iterator[str], report: ClapReport, cl
         if clip is not None and clip.id == expected:
             report.n_scored += 1
             expected = next(ids, None)
-        elif clip is None or _heard(clip, clap, report) is not None:
+        elif clip is not None and isinstance(reason := _heard(ear, clip), str):
+            report.not_scored.setdefault(reason, []).append(clip.id)
+        else:
             raise InputError(
                 f"{report.path} has the id {shorten(expected)} where {shorten(clip.id) if clip else 'no clip'} is expected; it "
                 f"belongs to another build of the set. Choose another --out, or delete it."
@@ -192,19 +201,49 @@ def _unwritten(clips: Iterator[Clip], ids: Iterator[str], report: ClapReport, cl
     yield from clips
 
 
-def _heard(clip: Clip, clap: Clap, report: ClapReport) -> tuple[Features, bool] | None:
-    """Returns what the model hears of a clip; None where it cannot be scored, which is noted in the report."""
+def _heard(ear: Ear, clip: Clip) -> Heard | str:
+    """Returns what a model hears of a clip, or the reason why it cannot be scored."""
     if not (clip.caption or "").strip():
-        report.not_scored.setdefault(NO_CAPTION, []).append(clip.id)
-        return None
+        return NO_CAPTION
     try:
-        return clap.features(clip.samples(clap.rate_hz))
+        return ear.features(clip.samples(ear.rate_hz))
     except SoundError as problem:
-        report.not_scored.setdefault(problem.reason, []).append(clip.id)
-        return None
+        return problem.reason
 
 
-def _append(out: io.TextIOBase, group: list[tuple[str, str, tuple[Features, bool]]], clap: Clap, batch: int | None) -> None:
+def _all_heard(clips: Iterator[Clip], ear: Ear, workers: int) -> Iterator[tuple[Clip, Heard | str]]:
+    """Yields clips in order with what is heard of them; processes work a few clips ahead."""
+    if workers == 1:
+        yield from ((clip, _heard(ear, clip)) for clip in clips)
+        return
+    # spawned, not forked: a fork of a process that uses a GPU cannot use it
+    context = multiprocessing.get_context("spawn")
+    waiting: deque[tuple[Clip, Future[Heard | str]]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(ear,)) as pool:
+        try:
+            for clip in clips:
+                waiting.append((clip, pool.submit(_heard_here, clip)))
+                if len(waiting) > _CLIPS_AHEAD * workers:
+                    first, found = waiting.popleft()
+                    yield first, found.result()
+            for first, found in waiting:
+                yield first, found.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_of_this_process: dict[str, Ear] = {}
+
+
+def _start(ear: Ear) -> None:
+    _of_this_process["ear"] = ear  # sent once, not with every clip: its filters are large
+
+
+def _heard_here(clip: Clip) -> Heard | str:
+    return _heard(_of_this_process["ear"], clip)
+
+
+def _append(out: io.TextIOBase, group: list[tuple[str, str, Heard]], clap: Clap, batch: int | None) -> None:
     found = clap.similarities([heard for _, _, heard in group], [text for _, text, _ in group], batch)
     if not np.isfinite(found).all():
         raise InputError(f"the CLAP model {clap.identity} gives values that are no numbers; its weights may be damaged.")

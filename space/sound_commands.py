@@ -115,6 +115,9 @@ def score_clips(
         Path | None, typer.Option("--out", metavar="FILE", help="csv file to write. [default: NAME.clap.csv in this folder]")
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Clips per forward. [default: 8, on a GPU 64]")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that read sounds, to keep a GPU busy; each takes 20 clips/s.")
+    ] = 1,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")] = None,
     data: Data = None,
 ) -> None:
@@ -144,6 +147,7 @@ def score_clips(
         about={"set": one.name, "set_digest": digest_of(one)},
         total=one.rows,
         batch=batch,
+        workers=workers,
     )
     before = f", {report.n_reused:,} of them before" if report.n_reused else ""
     typer.echo(f"{path}: {report.n_scored:,} of {one.rows:,} rows scored{before}; signature {report.signature.digest}")

@@ -39,19 +39,19 @@ def test_values_are_those_of_the_model_itself(clap, folders):
     import torch
     from transformers import ClapModel, ClapProcessor
 
-    folder = folders["fused" if clap.truncation == "fusion" else "unfused"]
+    folder = folders["fused" if clap.ear.truncation == "fusion" else "unfused"]
     processor, model = ClapProcessor.from_pretrained(folder), ClapModel.from_pretrained(folder).eval()
     inputs = processor(audio=[noise(16000)], text=["a dog barks"], sampling_rate=8000, return_tensors="pt")
     inputs["is_longer"][:] = False
     with torch.inference_mode():
         out = model(**inputs)
     expected = float((out.audio_embeds * out.text_embeds).sum())
-    (found,) = clap.similarities([clap.features(noise(16000))], ["a dog barks"])
+    (found,) = clap.similarities([clap.ear.features(noise(16000))], ["a dog barks"])
     assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_value_depends_on_its_clip_alone(clap):
-    heard = [clap.features(sound) for sound in SOUNDS]
+    heard = [clap.ear.features(sound) for sound in SOUNDS]
     all_at_once = clap.similarities(heard, TEXTS)
     assert len(set(all_at_once.round(4))) == len(TEXTS)
     np.testing.assert_allclose(clap.similarities(heard, TEXTS, batch=1), all_at_once, atol=1e-5)
@@ -64,9 +64,9 @@ def test_nothing_is_left_to_chance_and_chance_is_left_alone(clap):
     np.random.seed(7)  # noqa: NPY002 - what another program did
     expected = np.random.random(3)  # noqa: NPY002
     np.random.seed(7)  # noqa: NPY002
-    first = [clap.features(sound) for sound in SOUNDS]
+    first = [clap.ear.features(sound) for sound in SOUNDS]
     np.testing.assert_array_equal(np.random.random(3), expected)  # noqa: NPY002
-    again = [clap.features(sound) for sound in SOUNDS]
+    again = [clap.ear.features(sound) for sound in SOUNDS]
     for (one, is_long), (other, was_long) in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
         assert is_long == was_long
@@ -74,14 +74,14 @@ def test_nothing_is_left_to_chance_and_chance_is_left_alone(clap):
 
 def test_only_long_sounds_are_long(folders):
     clap = load_clap(str(folders["fused"]), "cpu")
-    assert [clap.features(sound)[1] for sound in SOUNDS] == [False, False, False, False, True, True]
+    assert [clap.ear.features(sound)[1] for sound in SOUNDS] == [False, False, False, False, True, True]
 
 
 def test_of_a_long_sound_the_middle_is_heard(folders):
     clap = load_clap(str(folders["unfused"]), "cpu")
     middle = noise(16000)
     long = np.concatenate([np.zeros(4000, np.float32), middle, np.zeros(4001, np.float32)])
-    np.testing.assert_array_equal(clap.features(long)[0], clap.features(middle)[0])
+    np.testing.assert_array_equal(clap.ear.features(long)[0], clap.ear.features(middle)[0])
 
 
 def test_the_signature_says_what_moves_a_value(folders):
@@ -155,7 +155,7 @@ def test_a_file_of_scores(small, tmp_path):
     without = {3, 4, 6, 8, 13, 18}
     assert [id_ for id_, _ in rows] == [clip.id for number, clip in enumerate(clips(20)) if number not in without]
     one = clips(20)[7]
-    (expected,) = small.similarities([small.features(one.samples(8000))], [one.caption])
+    (expected,) = small.similarities([small.ear.features(one.samples(8000))], [one.caption])
     assert float(rows[4][1]) == pytest.approx(expected, abs=1e-5)
     assert (report.n_scored, report.n_reused) == (14, 0)
     beside = json.loads(side_file(tmp_path / "x.csv").read_text())

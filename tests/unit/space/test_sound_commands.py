@@ -99,6 +99,10 @@ def test_rows_that_cannot_be_scored_are_counted_and_listed(built, tmp_path, tiny
         "not scored, unreadable: 1: odd/train/broken",
     ):
         assert words in told, told
+    other = (*command[:-1], tmp_path / "t.csv", "--device", "cpu", "--workers", 2)
+    assert uac(*other).stdout == told.replace("s.csv", "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "s.csv").read_bytes()
+    assert (tmp_path / "t.csv.json").read_bytes() == (tmp_path / "s.csv.json").read_bytes()
 
 
 def test_a_threshold_is_chosen(tmp_path):
