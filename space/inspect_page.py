@@ -1,7 +1,7 @@
 """Rows of a built set as one HTML file that needs nothing else: players, pictures and texts.
 
 `row_section` returns one row and `STYLE` what it is styled by; every rule is below `.uac-rows`, so that other pages can hold
-rows too. Sound is embedded: as it is stored where browsers play that, as FLAC otherwise, and at most 60 s of it.
+rows too. Sound is embedded: as it is stored where browsers play that, as FLAC otherwise, and at most 30 s of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..dataset_scripts.sound.samples import Sound, flac, resampled
 from . import pictures
 from .inspect_rows import content_of, has_sound, is_pair, sound_of
 
-SHOWN_S = 60.0
+SHOWN_S = 30.0  # twenty stereo clips of this length are some 50 MB, which browsers still take
 _PLAYED = {
     b"fLaC": "audio/flac",
     b"OggS": "audio/ogg",
@@ -175,7 +175,8 @@ class _Heard:
 
 def _sounds(row: Row) -> Iterator[str]:
     if not has_sound(row, "a") and not has_sound(row, "b"):
-        yield f'<div><p class="note">{escape(_reason(row, "a"))}</p></div>'
+        reasons = [f"{side.upper()}: {_reason(row, side)}" for side in "ab"] if is_pair(row) else [_reason(row, "a")]
+        yield f'<div><p class="note">{"<br>".join(map(escape, reasons))}</p></div>'
         return
     sides = [_heard(row, "a", "Sound")]
     if is_pair(row):

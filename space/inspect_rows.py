@@ -151,13 +151,19 @@ def content_of(row: Mapping[str, Any], side: str) -> bytes:
     if cell.get("bytes") is not None:
         return bytes(cell["bytes"])
     if cell.get("path") is None:
-        where = row.get("audio_ref" if side == "a" else "audio_ref_b") or {}
-        known = ", ".join(f"{name} {where[name]}" for name in ("kind", "key", "start_s", "url") if where.get(name) is not None)
+        known = _upstream(row.get("audio_ref" if side == "a" else "audio_ref_b") or {})
         raise SoundError("missing", f"the row holds no sound{f' (upstream: {known})' if known else ''}")
     try:
         return Path(cell["path"]).read_bytes()
     except OSError as problem:
         raise SoundError("missing", f"the sound file {cell['path']!r} cannot be read ({problem.strerror})") from problem
+
+
+def _upstream(ref: Mapping[str, Any]) -> str:
+    """Returns in words where a clip comes from, such as `youtube abc, from 30 s`; empty where nobody says."""
+    name = next((str(ref[field]) for field in ("key", "file_name", "member", "url") if ref.get(field)), "")
+    start = f", from {ref['start_s']:g} s" if ref.get("start_s") is not None else ""
+    return f"{ref.get('kind') or ''} {name}".strip() + start
 
 
 def sound_of(row: Mapping[str, Any], side: str, end_s: float | None = None) -> Sound:

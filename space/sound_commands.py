@@ -46,7 +46,7 @@ def inspect(
 ) -> None:
     """Show random rows of a built set as one HTML page: players, waveforms, spectrograms, captions, questions, tags.
 
-    The page holds all that it needs, sound too (at most 60 s per clip). Rows that are pairs show both sides and the difference
+    The page holds all that it needs, sound too (at most 30 s per clip). Rows that are pairs show both sides and the difference
     signal B - A.
 
     Example: uac inspect sample --html sample.html
@@ -126,7 +126,7 @@ def score_clips(
     The same command goes on with a file that was cut. Beside it FILE.json holds the signature, and the rows that have no score
     with the reason. The caption is the column `caption`; of pairs the sound is that of side a.
 
-    Example: uac score-clips wavcaps --clap laion/clap-htsat-unfused --out wavcaps.csv
+    Example: uac score-clips sample --clap laion/clap-htsat-unfused --out sample.csv
     """
     from ..evaluators.clap import load_clap
     from ..evaluators.clap_file import score_file, side_file

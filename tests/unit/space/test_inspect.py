@@ -79,6 +79,13 @@ def test_sides_that_are_not_there(built):
         sound_of(row("gone", audio={"bytes": None, "path": "gone.wav"}), "a")
 
 
+def test_rows_without_sound_say_where_it_is():
+    ref = {"kind": "youtube", "key": "abcdefghij1", "start_s": 30.0}
+    assert "The row holds no sound (upstream: youtube abcdefghij1, from 30 s)." in row_section(row("a", audio_ref=ref))
+    html = row_section(row("a", audio_ref=ref, audio_ref_b={"kind": "file", "file_name": "b.wav"}))
+    assert "from 30 s).<br>B: The row holds no sound (upstream: file b.wav)." in html
+
+
 def test_a_page_asks_for_nothing_else(built):
     one = built([row("a", audio=cell(tone(300, 1.0))), row("b")])
     html = page("odd", random_rows(one, 20, 3), one.rows, 3)
@@ -122,9 +129,9 @@ def test_one_side_that_cannot_be_read_leaves_the_other():
 
 def test_long_sounds_are_cut_and_it_is_said():
     html = row_section(row("long", audio=cell(tone(300, 70.0, rate_hz=8000)), duration_s=70.0))
-    assert "The first 60 s." in html
-    assert players(html)[0].duration_s == 60.0
-    assert "The first" not in row_section(row("whole", audio=cell(tone(300, 60.0, rate_hz=8000)), duration_s=60.0))
+    assert "The first 30 s." in html
+    assert players(html)[0].duration_s == 30.0
+    assert "The first" not in row_section(row("whole", audio=cell(tone(300, 30.0, rate_hz=8000)), duration_s=30.0))
 
 
 def test_files_that_browsers_lack_become_flac():

@@ -8,6 +8,7 @@ import soundfile
 from typer.testing import CliRunner, Result
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import InputError, SoundError, UnknownNameError
+from unified_audiocaps.dataset_scripts.scores import score_plan
 from unified_audiocaps.space.cli import app
 
 from .conftest import cell, row, tone
@@ -78,6 +79,7 @@ def test_clips_are_scored_and_go_on(data, tmp_path, tiny_clap):
     assert beside["set"] == "sample"
     for part in ("resampler:soxr_hq", "text:caption", "local@sha256:", "long:middle"):
         assert part in beside["signature"]
+    assert score_plan(out).producer == beside["signature"]
     assert "24 of 24 rows scored, 24 of them before" in uac(*command).stdout
     with pytest.raises(InputError, match="set is sample, not sample/test"):
         uac(*command, "--split", "test")
