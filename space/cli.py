@@ -20,6 +20,7 @@ import typer
 
 from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
+from . import sound_commands
 
 if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
@@ -588,6 +589,9 @@ def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], fi
             raise InputError(f"{file}: {name!r} and {names[clip_id]!r} are the same clip {clip_id!r}; keep one of them.")
         resolved[clip_id], names[clip_id] = caption, name
     return resolved
+
+
+sound_commands.register(app)
 
 
 # -- publishing ------------------------------------------------------------------------------------------------------------------

@@ -67,3 +67,11 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     for name in ("UAC_DB", "UAC_DATA", "UAC_ENCODER", "UAC_DEVICE"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def tiny_clap() -> Callable[..., Path]:
+    """Writes a CLAP model with few random weights into a folder."""
+    from .tiny_clap import write_tiny_clap
+
+    return write_tiny_clap

@@ -33,7 +33,7 @@ def test_examples_run_in_the_order_of_the_readme(uac, project_root, tmp_path, mo
         if command[1] != "serve":
             uac(*command[1:])
             ran.append(command[1])
-    assert ran == ["build", "view", "view", "score", "submit"]
+    assert ran == ["build", "view", "view", "inspect", "play", "score", "submit"]
     assert json.loads(Path("scores.json").read_text())["n"] == len(ids)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     outputs = [
