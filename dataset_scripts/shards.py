@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from .atomic import sha256_of
 from .schema import schema_with_features
 
 ROW_GROUPS_PER_SHARD = 10
+SHARD_BYTES = 400 << 20  # a shard that has reached them gets no further row group: only rows with sound do
 # Leaves whose values are nearly all different: a dictionary of them only costs time and bytes.
 _DIFFERENT = (
     "id",
@@ -52,8 +54,31 @@ def write(tables: Iterable[pa.Table], path: Path) -> dict[str, Any]:
     return {"file": path.name, "rows": write_file(tables, path), **identity(path)}
 
 
-def write_file(groups: Iterable[pa.Table], path: Path) -> int:
-    """Writes one parquet file, one row group per table, flushes it to the disk and returns the number of rows."""
+def write_all(tables: Iterable[pa.Table], folder: Path, stem: str) -> list[dict[str, Any]]:
+    """Writes shards, one row group per table, and returns `file`, `rows`, `bytes` and `sha256` of each; none for no table.
+
+    Args:
+        tables: the row groups.
+        folder: where to write.
+        stem: begin of the file names. There is one file, `<stem>.parquet`, unless it would grow beyond `SHARD_BYTES`.
+    """
+    stream = iter(tables)
+    written = []
+    for number, first in enumerate(stream):
+        path = folder / (f"{stem}.{number}.parquet" if number else f"{stem}.parquet")
+        rows = write_file(chain([first], stream), path, SHARD_BYTES)
+        written.append({"file": path.name, "rows": rows, **identity(path)})
+    return written
+
+
+def write_file(groups: Iterable[pa.Table], path: Path, max_bytes: int | None = None) -> int:
+    """Writes one parquet file, one row group per table, flushes it to the disk and returns the number of rows.
+
+    Args:
+        groups: the row groups; of an iterator those that do not fit are left.
+        path: where to write.
+        max_bytes: no further row group is written behind so many bytes.
+    """
     rows = 0
     path.unlink(missing_ok=True)  # never write through a hard link into what was built before
     with path.open("wb") as stream:
@@ -63,6 +88,8 @@ def write_file(groups: Iterable[pa.Table], path: Path) -> int:
                 writer = writer or _writer(stream, group.schema)
                 writer.write_table(group.cast(writer.schema), row_group_size=group.num_rows)
                 rows += group.num_rows
+                if max_bytes is not None and stream.tell() >= max_bytes:
+                    break
         finally:
             if writer is not None:
                 writer.close()

@@ -95,11 +95,50 @@ def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, pr
     return np.asarray(found.data, np.float32).T, int(found.sample_rate)
 
 
+def duration_of(source: bytes | Path) -> float | None:
+    """Returns how long a file says that it lasts, in seconds; None where libsndfile cannot tell."""
+    try:
+        info = soundfile.info(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+    except (soundfile.LibsndfileError, OSError, ValueError, TypeError):
+        return None
+    return float(info.frames / info.samplerate)
+
+
+def cut(sound: Sound, start_s: float = 0.0, end_s: float | None = None) -> Sound:
+    """Returns a part of a sound.
+
+    Args:
+        sound: the whole.
+        start_s: where to begin.
+        end_s: where to end; None for the end of the sound.
+
+    Raises:
+        SoundError: nothing is left.
+    """
+    begin = round(start_s * sound.rate_hz)
+    found = sound.samples[:, begin : None if end_s is None else round(end_s * sound.rate_hz)]
+    if not found.size:
+        raise SoundError("empty", f"it holds no samples behind {start_s:g} s")
+    return Sound(found, sound.rate_hz)
+
+
 def to_mono(sound: Sound) -> Sound:
     """Returns the mean of all channels."""
     if len(sound.samples) == 1:
         return sound
     return Sound(sound.samples.mean(axis=0, keepdims=True, dtype=np.float32), sound.rate_hz)
+
+
+def require_soxr() -> None:
+    """Does nothing if sound can be resampled.
+
+    Raises:
+        MissingRequirementError: soxr is not installed.
+    """
+    try:
+        import soxr  # noqa: F401
+    except ImportError:
+        raise MissingRequirementError("soxr", "Sound is resampled with it.", 'pip install "unified-audiocaps[audio]"') from None
 
 
 def resampled(sound: Sound, rate_hz: int) -> Sound:
@@ -110,10 +149,9 @@ def resampled(sound: Sound, rate_hz: int) -> Sound:
     """
     if sound.rate_hz == rate_hz:
         return sound
-    try:
-        import soxr
-    except ImportError:
-        raise MissingRequirementError("soxr", "Sound is resampled with it.", 'pip install "unified-audiocaps[audio]"') from None
+    require_soxr()
+    import soxr
+
     found = soxr.resample(sound.samples.T, sound.rate_hz, rate_hz, quality="HQ")
     return Sound(np.ascontiguousarray(found.T, dtype=np.float32), rate_hz)
 

@@ -77,6 +77,7 @@ class AudioSetCaps(Source):
     title = "AudioSetCaps"
     release = "1.0"
     splits = ("train",)
+    has_own_segments = True
     files = tuple(
         file
         for name, one in _SUBSETS.items()
