@@ -19,7 +19,7 @@ from .atomic import sha256_of
 from .schema import schema_with_features
 
 ROW_GROUPS_PER_SHARD = 10
-SHARD_BYTES = 400 << 20  # a shard that has reached them gets no further row group: only rows with sound do
+SHARD_BYTES = 400 << 20  # of sound; a shard that holds so much gets no further row group
 # Leaves whose values are nearly all different: a dictionary of them only costs time and bytes.
 _DIFFERENT = (
     "id",
@@ -55,30 +55,31 @@ def write(tables: Iterable[pa.Table], path: Path) -> dict[str, Any]:
 
 
 def write_all(tables: Iterable[pa.Table], folder: Path, stem: str) -> list[dict[str, Any]]:
-    """Writes shards, one row group per table, and returns `file`, `rows`, `bytes` and `sha256` of each; none for no table.
+    """Writes shards, one row group per table, and returns what `write` says about each; none for no table.
 
     Args:
         tables: the row groups.
         folder: where to write.
-        stem: begin of the file names. There is one file, `<stem>.parquet`, unless it would grow beyond `SHARD_BYTES`.
+        stem: begin of the file names. There is one file, `<stem>.parquet`, unless its sounds would grow beyond `SHARD_BYTES`.
     """
     stream = iter(tables)
-    written = []
-    for number, first in enumerate(stream):
-        path = folder / (f"{stem}.{number}.parquet" if number else f"{stem}.parquet")
-        rows = write_file(chain([first], stream), path, SHARD_BYTES)
-        written.append({"file": path.name, "rows": rows, **identity(path)})
-    return written
+
+    def shard(first: pa.Table) -> Iterator[pa.Table]:
+        held = 0
+        for table in chain([first], stream):
+            yield table
+            held += sum(table[name].nbytes for name in ("audio", "audio_b"))
+            if held >= SHARD_BYTES:
+                return
+
+    return [
+        write(shard(first), folder / (f"{stem}.{number}.parquet" if number else f"{stem}.parquet"))
+        for number, first in enumerate(stream)
+    ]
 
 
-def write_file(groups: Iterable[pa.Table], path: Path, max_bytes: int | None = None) -> int:
-    """Writes one parquet file, one row group per table, flushes it to the disk and returns the number of rows.
-
-    Args:
-        groups: the row groups; of an iterator those that do not fit are left.
-        path: where to write.
-        max_bytes: no further row group is written behind so many bytes.
-    """
+def write_file(groups: Iterable[pa.Table], path: Path) -> int:
+    """Writes one parquet file, one row group per table, flushes it to the disk and returns the number of rows."""
     rows = 0
     path.unlink(missing_ok=True)  # never write through a hard link into what was built before
     with path.open("wb") as stream:
@@ -88,8 +89,6 @@ def write_file(groups: Iterable[pa.Table], path: Path, max_bytes: int | None = N
                 writer = writer or _writer(stream, group.schema)
                 writer.write_table(group.cast(writer.schema), row_group_size=group.num_rows)
                 rows += group.num_rows
-                if max_bytes is not None and stream.tell() >= max_bytes:
-                    break
         finally:
             if writer is not None:
                 writer.close()

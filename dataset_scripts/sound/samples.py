@@ -22,6 +22,8 @@ from ..errors import InputError, MissingRequirementError, SoundError
 
 Samples = NDArray[np.float32]
 
+_SIZE_UNKNOWN = 0x7FFFFFFF
+_SIGNATURES = (b"fLaC", b"RIFF", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xfa")
 FULL_SCALE = 32768  # 16-bit samples per unit
 
 
@@ -69,11 +71,28 @@ def read(source: bytes | Path, *, start_s: float = 0.0, end_s: float | None = No
     except (soundfile.LibsndfileError, OSError, ValueError) as problem:
         data, rate_hz = _by_torchcodec(source, start_s, end_s, problem)
     samples = np.ascontiguousarray(data.T)
+    # libsndfile takes a wav file that was cut for a shorter one.
+    if end_s is None and (lacking := _lacking_bytes(source)):
+        raise SoundError("damaged", f"the file was cut: its header speaks of {lacking:,} bytes more")
     if not samples.size:
         raise SoundError("empty", f"it holds no samples{f' behind {start_s:g} s' if start_s else ''}")
     if not np.isfinite(samples).all():
         raise SoundError("not_finite", "it holds samples that are no numbers (NaN or infinite)")
     return Sound(samples, rate_hz)
+
+
+def _lacking_bytes(source: bytes | Path) -> int:
+    """Returns how many bytes a wav file lacks by its own header, 0 for other files."""
+    if isinstance(source, bytes):
+        head, size = source[:8], len(source)
+    else:
+        with source.open("rb") as stream:
+            head, size = stream.read(8), source.stat().st_size
+    if head[:4] != b"RIFF":
+        return 0
+    said = int.from_bytes(head[4:8], "little")
+    # Programs that write into a pipe cannot know the size; others count the header in.
+    return said + 8 - size if said < _SIZE_UNKNOWN and said > size else 0
 
 
 def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, problem: Exception) -> tuple[Samples, int]:
@@ -82,6 +101,8 @@ def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, pr
         raise SoundError("empty" if isinstance(source, bytes) or source.is_file() else "missing", "the file has no bytes")
     # ISO media (m4a, mp4) and Matroska (webm) are all that libsndfile lacks: anything else is damaged, or no sound.
     if content[4:8] != b"ftyp" and content[:4] != b"\x1a\x45\xdf\xa3":
+        if content.startswith(_SIGNATURES):
+            raise SoundError("damaged", f"libsndfile gave it up ({str(problem).rpartition(': ')[2]})") from problem
         raise SoundError("unreadable", f"no format that can be read ({problem})") from problem
     try:
         from torchcodec.decoders import AudioDecoder
