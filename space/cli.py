@@ -230,12 +230,16 @@ def build(
     """
     from ..dataset_scripts.build import build as build_source
     from ..dataset_scripts.overlap import Exclusion
-    from ..dataset_scripts.source import SOURCES
+    from ..dataset_scripts.source import source
 
-    for name in names:  # a wrong name is told before anything is built
-        SOURCES.get(name)
+    chosen = [source(name) for name in names]  # a wrong name is told before anything is built
     folder = out or Settings.from_environment().data
-    sound = _sound(audio, embed_audio, sampling_rate, mono, max_duration, require_audio)
+    # Sources that make sound take these as options of their own.
+    made = {"embed_audio": embed_audio or None, "sampling_rate_hz": sampling_rate}
+    makes_sound = {one.name: made.keys() <= one.options.keys() for one in chosen}
+    sound = None
+    if not all(makes_sound.values()):
+        sound = _sound(audio, embed_audio, sampling_rate, mono, max_duration, require_audio)
     excluded = [Exclusion.parse(written) for written in _listed(exclude)]
     for name in names:
         report = build_source(
@@ -250,7 +254,8 @@ def build(
             mark_overlaps=mark_overlaps,
             exclude=excluded,
             has_rights=has_rights,
-            sound=sound,
+            options=made if makes_sound[name] else None,
+            sound=None if makes_sound[name] else sound,
         )
         _print_build(report)
 

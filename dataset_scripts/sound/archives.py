@@ -423,7 +423,9 @@ def content(one: Container, member: Member) -> bytes | Path:
     except FileNotFoundError as problem:
         raise SoundError("missing", f"{one.path} is not there any more") from problem
     except (OSError, EOFError, zlib.error, struct.error) as problem:
-        raise SoundError("damaged", f"it cannot be read out of {one.shown} ({problem})") from problem
+        raise SoundError(
+            "damaged", f"it cannot be read out of {one.shown} ({getattr(problem, 'strerror', None) or problem})"
+        ) from problem
     if len(found) < member.size_bytes:
         raise SoundError("damaged", f"{one.shown} ends inside of it")
     return found

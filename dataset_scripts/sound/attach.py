@@ -275,7 +275,9 @@ class Attacher:
             except SoundError as problem:
                 return _Clip(reason=problem.reason, what=problem.what, file=shown)
             except (OSError, ValueError, RuntimeError, EOFError, MemoryError) as problem:
-                return _Clip(reason="unreadable", what=f"{type(problem).__name__}: {problem}", file=shown)
+                # No path or address of this machine: the same file is told in the same words everywhere.
+                what = getattr(problem, "strerror", None) or getattr(problem, "error_string", None) or type(problem).__name__
+                return _Clip(reason="unreadable", what=str(what), file=shown)
 
     def _read(self, task: _Task, choice: Choice) -> _Clip:
         from . import samples

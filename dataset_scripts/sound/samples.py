@@ -22,6 +22,7 @@ from ..errors import InputError, MissingRequirementError, SoundError
 
 Samples = NDArray[np.float32]
 
+_FRAMES_AT_ONCE = 1 << 20
 _SIZE_UNKNOWN = 0x7FFFFFFF
 _SIGNATURES = (b"fLaC", b"RIFF", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xfa")
 FULL_SCALE = 32768  # 16-bit samples per unit
@@ -70,7 +71,7 @@ def read(source: bytes | Path, *, start_s: float = 0.0, end_s: float | None = No
                 raise SoundError("damaged", f"the header speaks of {file.frames} samples and {begin + len(data)} are there")
     except (soundfile.LibsndfileError, OSError, ValueError) as problem:
         data, rate_hz = _by_torchcodec(source, start_s, end_s, problem)
-    samples = np.ascontiguousarray(data.T)
+    samples = data.T  # no copy: an hour of sound is a gigabyte
     # libsndfile takes a wav file that was cut for a shorter one.
     if end_s is None and (lacking := _lacking_bytes(source)):
         raise SoundError("damaged", f"the file was cut: its header speaks of {lacking:,} bytes more")
@@ -101,9 +102,11 @@ def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, pr
         raise SoundError("empty" if isinstance(source, bytes) or source.is_file() else "missing", "the file has no bytes")
     # ISO media (m4a, mp4) and Matroska (webm) are all that libsndfile lacks: anything else is damaged, or no sound.
     if content[4:8] != b"ftyp" and content[:4] != b"\x1a\x45\xdf\xa3":
+        # In full it names the object in memory: the same file would be told in other words every time.
+        what = getattr(problem, "error_string", problem)
         if content.startswith(_SIGNATURES):
-            raise SoundError("damaged", f"libsndfile gave it up ({str(problem).rpartition(': ')[2]})") from problem
-        raise SoundError("unreadable", f"no format that can be read ({problem})") from problem
+            raise SoundError("damaged", f"libsndfile gave it up ({what})") from problem
+        raise SoundError("unreadable", f"no format that can be read ({what})") from problem
     try:
         from torchcodec.decoders import AudioDecoder
 
@@ -193,11 +196,14 @@ def flac(sound: Sound | NDArray[np.int16], rate_hz: int | None = None) -> bytes:
     Raises:
         SoundError: more channels or a higher rate than FLAC has room for (8 channels, 655,350 Hz).
     """
-    data = sound if isinstance(sound, np.ndarray) else to_int16(sound.samples)
+    data = sound if isinstance(sound, np.ndarray) else sound.samples
     rate = rate_hz if isinstance(sound, np.ndarray) else sound.rate_hz
     stream = io.BytesIO()
     try:
-        soundfile.write(stream, data.T, rate, format="FLAC", subtype="PCM_16")
+        with soundfile.SoundFile(stream, "w", rate, len(data), format="FLAC", subtype="PCM_16") as file:
+            for begin in range(0, data.shape[1], _FRAMES_AT_ONCE):  # an hour of sound is not held several times over
+                block = data[:, begin : begin + _FRAMES_AT_ONCE]
+                file.write((block if block.dtype == np.int16 else to_int16(block)).T)
     except (soundfile.LibsndfileError, ValueError, TypeError) as problem:
         raise SoundError("not_storable", f"{len(data)} channels at {rate} Hz cannot be stored as FLAC ({problem})") from problem
     return stream.getvalue()

@@ -4,7 +4,9 @@ import gzip
 import io
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
@@ -499,7 +501,44 @@ def test_the_index_is_used_again_until_something_changes(sounds: Path, tmp_path:
     assert SoundLibrary.open([str(folder)], home).digest != second.digest
 
 
-def test_a_killed_build_goes_on_to_the_same_bytes(sounds: Path, tmp_path: Path, monkeypatch):
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from unified_audiocaps.dataset_scripts import shards
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.sound import attach
+from unified_audiocaps.dataset_scripts.sound.library import SoundLibrary
+
+attach.ROWS_PER_GROUP, shards.ROW_GROUPS_PER_SHARD = 1, 2
+raw, sounds, out, when = sys.argv[1:]
+clips, first = [], attach.Attacher._clip
+
+def clip(self, task):
+    clips.append(task)
+    if len(clips) == int(when):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return first(self, task)
+
+attach.Attacher._clip = clip
+build("audiocaps", raw=Path(raw), out=Path(out), sound=attach.SoundPlan(SoundLibrary.open([sounds]), embed=True))
+print(len(clips))
+"""
+
+
+def test_a_build_killed_by_the_system_goes_on_behind_its_finished_shards(raw: Path, sounds: Path, tmp_path: Path):
+    def run(out: str, when: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", KILLED, raw, sounds, tmp_path / out, str(when)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert run("whole", 0).stdout.split() == [str(len(VIDEOS))]
+    assert run("killed", 7).returncode == -signal.SIGKILL
+    again = run("killed", 0)
+    assert 0 < int(again.stdout) < len(VIDEOS), again.stderr
+    for path in (tmp_path / "whole/data/audiocaps").iterdir():
+        assert (tmp_path / "killed/data/audiocaps" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_an_interrupted_build_goes_on_to_the_same_bytes(sounds: Path, tmp_path: Path, monkeypatch):
     from unified_audiocaps.dataset_scripts import shards
     from unified_audiocaps.dataset_scripts.sound import attach
 
