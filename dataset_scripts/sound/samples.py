@@ -203,7 +203,7 @@ def flac(sound: Sound | NDArray[np.int16], rate_hz: int | None = None) -> bytes:
         with soundfile.SoundFile(stream, "w", rate, len(data), format="FLAC", subtype="PCM_16") as file:
             for begin in range(0, data.shape[1], _FRAMES_AT_ONCE):  # an hour of sound is not held several times over
                 block = data[:, begin : begin + _FRAMES_AT_ONCE]
-                file.write((block if block.dtype == np.int16 else to_int16(block)).T)
+                file.write(block.T if isinstance(sound, np.ndarray) else to_int16(block.astype(np.float32, copy=False)).T)
     except (soundfile.LibsndfileError, ValueError, TypeError) as problem:
         raise SoundError("not_storable", f"{len(data)} channels at {rate} Hz cannot be stored as FLAC ({problem})") from problem
     return stream.getvalue()
