@@ -179,7 +179,9 @@ def wanted(
 
 
 def _wanted(reference: dict[str, Any], source_key: str | None, has_own_segments: bool, needs_collection: bool) -> Wanted:
-    names = [stem_of(name) for name in (reference["member"], reference["file_name"], source_key) if name]
+    names = [stem_of(name) for name in (reference["member"], reference["file_name"]) if name]
+    if source_key and "://" not in source_key and not stem_of(source_key).isdigit():  # nobody says whose number it is
+        names.append(stem_of(source_key))
     terms = [f"={name}" for name in (*names, *map(safe_stem, names))]
     kind, key, start_s = reference["kind"], reference["key"], reference["start_s"]
     is_number = key is not None and key.isascii() and key.isdigit()

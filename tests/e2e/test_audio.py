@@ -22,7 +22,9 @@ from unified_audiocaps.dataset_scripts.publish import check_rights
 from unified_audiocaps.dataset_scripts.sound import samples
 from unified_audiocaps.dataset_scripts.sound.attach import SoundPlan
 from unified_audiocaps.dataset_scripts.sound.library import SoundLibrary
+from unified_audiocaps.dataset_scripts.source import source
 
+from ..conftest import ROOT
 from .conftest import Uac
 
 RATE_HZ = 32_000
@@ -126,8 +128,11 @@ def test_options_that_cannot_be_meant_are_told_at_once(uac: Uac, raw, sounds, tm
     assert said in uac("build", "audiocaps", "--raw", raw, "--out", tmp_path / "out", *named, code=2).stderr
 
 
-def test_every_number_of_threads_and_engine_gives_the_same_bytes(raw: Path, sounds: Path, tmp_path: Path):
+def test_every_number_of_threads_and_engine_gives_the_same_bytes(sounds: Path, tmp_path: Path):
     import pyarrow as pa
+
+    raw = write_captions(tmp_path / "raw")
+    (raw / "val.csv").write_text((raw / "test.csv").read_text())  # a second part, for a second process
 
     before = pa.cpu_count()
     found = []
@@ -136,9 +141,11 @@ def test_every_number_of_threads_and_engine_gives_the_same_bytes(raw: Path, soun
         report = embedded(raw, tmp_path / str(number), sounds, rate_hz=16_000, mono=True)
         found.append({path.name: path.read_bytes() for path in Path(report.path).iterdir()})
     pa.set_cpu_count(before)
-    report = embedded(raw, tmp_path / "ray", sounds, rate_hz=16_000, mono=True, engine="ray")
-    found.append({path.name: path.read_bytes() for path in Path(report.path).iterdir()})
-    assert found[0] == found[1] == found[2]
+    for engine in ("local", "ray"):
+        report = embedded(raw, tmp_path / engine, sounds, rate_hz=16_000, mono=True, engine=engine, workers=2)
+        found.append({path.name: path.read_bytes() for path in Path(report.path).iterdir()})
+    assert len(found[0]) == 4
+    assert found[0] == found[1] == found[2] == found[3]
     assert embedded(raw, tmp_path / "ray", sounds, rate_hz=16_000, mono=True).reused
     assert not embedded(raw, tmp_path / "ray", sounds, rate_hz=8_000, mono=True).reused
 
@@ -305,8 +312,6 @@ def test_numbers_are_resolved_by_folders_and_never_guessed(tmp_path: Path):
     soundfile.write(tmp_path / "lib/flat/12345.flac", tone(300, 3), RATE_HZ)
     rows = rows_of(embedded(raw, tmp_path / "out", tmp_path / "lib", source="wavcaps"))
     assert {row["subset"]: row["duration_s"] for row in rows} == {"FreeSound": 1.0, "SoundBible": 2.0}
-    from unified_audiocaps.dataset_scripts.source import source
-
     rebuilt = source("wavcaps").rebuild(pq.read_table(sorted(Path(tmp_path / "out/data/wavcaps").glob("*-of-*.parquet"))[0]))
     assert rebuilt == {"fsd_final.json": [one]}  # the publisher's duration is kept beside the file's
     report = embedded(raw, tmp_path / "unsaid", tmp_path / "lib/flat", source="wavcaps")
@@ -340,6 +345,91 @@ def test_both_sounds_of_a_pair_are_attached(tmp_path: Path):
     (row,) = rows_of(embedded(raw, tmp_path / "out", tmp_path / "lib", source="auditeval"))
     assert (row["duration_s"], row["duration_b_s"]) == (6.0, 8.0)  # 32,000 samples per second, written as 16,000
     assert samples.decode(row["audio_b"])[0].shape[1] == 4 * RATE_HZ
+
+
+SOURCES = sorted(path.parent.name for path in (ROOT / "tests/fixtures/sources").glob("*/raw"))
+
+
+def published_path(row: dict, reference: str = "audio_ref") -> str | None:
+    """Returns where the publisher puts a row's sound, below a folder; None where the row names nothing."""
+    found = row[reference]
+    if found is None:
+        return None
+    folder = (found["archive"] or "audio").removesuffix(".zip").removesuffix(".7z").removesuffix(".tar")
+    if found["member"] or found["file_name"]:
+        return found["member"] or f"{folder}/{found['file_name']}"
+    if found["key"] is None or (found["kind"] == "youtube" and len(found["key"]) != 11):
+        return None
+    if source(row["dataset"]).has_own_segments:
+        return f"{row['source_key']}.wav"
+    return f"{found['kind']}/Y{found['key']}.wav" if found["kind"] == "youtube" else f"{found['kind']}/{found['key']}.flac"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_finds_its_files_under_the_publishers_names_and_loses_nothing(name: str, tmp_path: Path):
+    one = source(name)
+    raw = ROOT / "tests/fixtures/sources" / name / "raw"
+    text = build(name, raw=raw, out=tmp_path / "text")
+    rows = rows_of(text)
+    expected = {}
+    for row in rows:
+        paths = [published_path(row), published_path(row, "audio_ref_b")]
+        for path in filter(None, paths):
+            target = tmp_path / "lib" / path.lstrip("/").replace("../", "")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = io.BytesIO()
+            soundfile.write(content, tone(300, 0.5, 8000), 8000, format="WAV")
+            target.write_bytes(content.getvalue())
+        expected[row["id"]] = paths
+    if not any(any(paths) for paths in expected.values()):
+        pytest.skip(f"the rows of {name} name no sound")
+    report = embedded(raw, tmp_path / "sound", tmp_path / "lib", source=name)
+    found = {row["id"]: row for row in rows_of(report)}
+    for one_id, paths in expected.items():
+        held = [found[one_id]["audio"], found[one_id]["audio_b"]]
+        assert [sound is not None for sound in held] == [path is not None for path in paths], (one_id, paths)
+        assert paths[0] is None or found[one_id]["duration_s"] == 0.5
+    tables = [[pq.read_table(path) for path in sorted(Path(made.path).glob("*-of-*.parquet"))] for made in (text, report)]
+    assert [one.rebuild(table) for table in tables[1]] == [one.rebuild(table) for table in tables[0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content"),
+    [
+        ("audiocaps", "test.csv", "audiocap_id,youtube_id,start_time,caption\n1,{v},30,Rain.\n"),
+        ("wavcaps", "as_final.json", '{{"data": [{{"id": "Y{v}.wav", "caption": "Rain.", "duration": 10}}]}}'),
+        ("audiosetcaps", "AudioSetCaps_caption.csv", "id,caption\nY{v},Rain.\n"),
+        ("auto_acd", "test.csv", "youtube_id,caption\n{v},Rain.\n"),
+        ("sound_vecaps", "Sound-VECaps_audio.csv", "id,caption\nY{v},Rain.\n"),
+        ("fusionaudio", "train.json", '[{{"audio_id": "{v}_30_40.wav", "instruction": "Describe it.", "output": "Rain."}}]'),
+        ("compa_r", "CompA-R.json", '[{{"audio_id": "./x/Y{v}.wav", "instruction": "Why?", "output": "Rain."}}]'),
+    ],
+)  # fmt: skip
+def test_one_folder_of_audioset_serves_seven_corpora(name: str, file: str, content: str, tmp_path: Path):
+    raw, lib = tmp_path / "raw", tmp_path / "AudioSet"
+    raw.mkdir()
+    lib.mkdir()
+    (raw / file).write_text(content.format(v=VIDEOS[0]))
+    soundfile.write(lib / f"Y{VIDEOS[0]}.flac", tone(300), RATE_HZ)
+    (row,) = rows_of(embedded(raw, tmp_path / "out", lib, source=name))
+    assert row["duration_s"] == 10.0
+
+
+def test_clotho_names_that_are_in_two_splits_are_told_apart_by_the_folder(tmp_path: Path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    header = "file_name," + ",".join(f"caption_{i}" for i in range(1, 6))
+    for number, split in enumerate(("development", "evaluation", "validation")):
+        (raw / f"clotho_captions_{split}.csv").write_text(f"{header}\nWind.wav,a,b,c,d,e\n")
+        described = "file_name,keywords,sound_id,sound_link,start_end_samples,manufacturer,license\nWind.wav,wind,1,u,s,m,l\n"
+        (raw / f"clotho_metadata_{split}.csv").write_text(described)
+        if split != "validation":
+            folder = tmp_path / "lib" / f"clotho_audio_{split}" / split
+            folder.mkdir(parents=True)
+            soundfile.write(folder / "Wind.wav", tone(300, number + 1.0), RATE_HZ)
+    report = embedded(raw, tmp_path / "out", tmp_path / "lib", source="clotho")
+    durations = {row["split"]: row["duration_s"] for row in rows_of(report)}
+    assert durations == {"development": 1.0, "evaluation": 2.0, "validation": None}
 
 
 @pytest.mark.real
