@@ -132,6 +132,11 @@ def build(
         raise InputError(f"{one.name} takes no {', '.join(strange)}; it takes {', '.join(one.options) or 'no options'}.")
     if sound is not None:
         sound.check()
+        if sound.embed and str(out).startswith("hf://") and not has_rights and "audio" not in one.card.redistribution:
+            raise InputError(
+                f"the sound of {one.name} may not be published again by everybody ({one.card.license_audio}), and --embed-audio "
+                "would put it on the Hub. Build it into a folder, or say --i-have-rights if you have them."
+            )
     target = open_target(out, name, has_rights=has_rights)
     if raw is None and one.remote is not None and one.default_raw() is None:
         raw = fetch(one).folder

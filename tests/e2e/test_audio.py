@@ -165,6 +165,9 @@ def test_embedded_sound_is_not_published_where_the_card_forbids_it(raw: Path, so
 
     forbidden = {"text", "audio"} - set(Card.load("audiocaps").redistribution)
     assert "audio" in forbidden
+    with pytest.raises(InputError, match="may not be published again by everybody"):
+        embedded(raw, "hf://datasets/me/mine", sounds)  # before any work, and without network
+    assert "Sound: 8 of 8 clips" in (tmp_path / "sound/README.md").read_text()
     assert refused(tmp_path / "text") == forbidden - {"audio"}
     assert refused(tmp_path / "sound") == forbidden
 
@@ -626,6 +629,22 @@ def test_a_build_killed_by_the_system_goes_on_behind_its_finished_shards(raw: Pa
     assert 0 < int(again.stdout) < len(VIDEOS), again.stderr
     for path in (tmp_path / "whole/data/audiocaps").iterdir():
         assert (tmp_path / "killed/data/audiocaps" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_row_groups_and_shards_are_bounded_by_bytes(raw: Path, sounds: Path, tmp_path: Path, monkeypatch):
+    from unified_audiocaps.dataset_scripts import shards
+    from unified_audiocaps.dataset_scripts.sound import attach
+
+    expected = rows_of(embedded(raw, tmp_path / "one", sounds))
+    monkeypatch.setattr(attach, "GROUP_BYTES", 1_000_000)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 500_000)
+    report = embedded(raw, tmp_path / "several", sounds)
+    files = sorted(Path(report.path).glob("*-of-*.parquet"))
+    assert len(files) > 1
+    assert max(file.stat().st_size for file in files) < 2_000_000
+    assert rows_of(report) == expected
+    plan = SoundPlan(SoundLibrary.open([str(sounds)]), embed=True)
+    assert build("audiocaps", raw=raw, out=tmp_path / "several", sound=plan).reused
 
 
 def test_an_interrupted_build_goes_on_to_the_same_bytes(sounds: Path, tmp_path: Path, monkeypatch):
