@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +39,7 @@ from .naming import LOSSLESS, Wanted, fits, terms_of
 
 _VERSION = 1  # of the index; raised when terms or files of it change
 _ROWS = 50_000
+_LEFT_ALONE_S = 7 * 24 * 3600
 _MEMBERS = pa.schema(
     [
         ("name", pa.string()),
@@ -112,6 +114,9 @@ class SoundLibrary:
         cache = (home or Settings.from_environment().home) / "sound"
         with atomic.storage_errors(cache, "No index of sound files was changed."):
             cache.mkdir(parents=True, exist_ok=True)
+            for left in cache.glob(".*"):  # of a process that was killed
+                if time.time() - left.stat().st_mtime > _LEFT_ALONE_S:
+                    shutil.rmtree(left, ignore_errors=True)
             aside = cache / f".{os.getpid()}.{secrets.token_hex(4)}"
             aside.mkdir()
             try:
