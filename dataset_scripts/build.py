@@ -33,6 +33,7 @@ from .overlap import Exclusion, Marking
 from .parts import Entry
 from .progress import progress
 from .remote_target import open_target
+from .sound.attach import SoundPlan
 from .source import Source, source
 from .staging import Staging, is_current
 from .target import Target
@@ -86,6 +87,7 @@ def build(
     exclude: Sequence[Exclusion] = (),
     has_rights: bool = False,
     options: Mapping[str, Any] | None = None,
+    sound: SoundPlan | None = None,
 ) -> BuildReport:
     """Builds one dataset into the folder `out`, from which `load_dataset` reads it.
 
@@ -107,6 +109,7 @@ def build(
         exclude: other sets in `out` whose sounds are dropped.
         has_rights: for `hf://`, the user has the rights that the card does not give to everybody.
         options: what this one source may be told besides; see `Source.options`.
+        sound: where rows get their sound from, and in which form; None for text alone.
 
     Raises:
         UnknownNameError: no such dataset or split.
@@ -127,6 +130,13 @@ def build(
     options = {name: value for name, value in (options or {}).items() if value is not None}
     if strange := sorted(options.keys() - one.options.keys()):
         raise InputError(f"{one.name} takes no {', '.join(strange)}; it takes {', '.join(one.options) or 'no options'}.")
+    if sound is not None:
+        sound.check()
+        if sound.embed and str(out).startswith("hf://") and not has_rights and "audio" not in one.card.redistribution:
+            raise InputError(
+                f"the sound of {one.name} may not be published again by everybody ({one.card.license_audio}), and --embed-audio "
+                "would put it on the Hub. Build it into a folder, or say --i-have-rights if you have them."
+            )
     target = open_target(out, name, has_rights=has_rights)
     if raw is None and one.remote and one.default_raw() is None:
         raw = fetch(one).folder
@@ -138,7 +148,7 @@ def build(
         old = target.manifest()
         kept = _kept(one, old, chosen) if splits is not None else []
         inputs = {part.label: {role: _input(file) for role, file in part.files.items()} for part in wanted}
-        keys = {part.label: _key(one, part, inputs[part.label], limit, plan) for part in wanted}
+        keys = {part.label: _key(one, part, inputs[part.label], limit, plan, sound) for part in wanted}
         all_keys = keys | {entry["label"]: entry["key"] for entry in kept}
         reused = not force and old is not None and is_current(target.sizes(), old, all_keys)
         staging = Staging(one, target.workshop / name)
@@ -147,9 +157,16 @@ def build(
             same = [entry for entry in (old or {}).get("parts", []) if entry["key"] in all_keys.values()]
             lacking = [entry for entry in kept if parts.read_entry(staging.folder, entry["key"]) is None]
             staging.adopt(kept if force else same, target.bring(lacking))
-            built = _build_parts(one, wanted, keys, staging.folder, workers, engine, limit, plan)
+            built = _build_parts(one, wanted, keys, staging.folder, workers, engine, limit, plan, sound)
             skipped = {label: why for label, why in found.missing.items() if label.split("/")[0] in chosen}
-            staging.assemble([*kept, *built], inputs=inputs, skipped=skipped, unknown=list(found.unknown), limit=limit)
+            staging.assemble(
+                [*kept, *built],
+                inputs=inputs,
+                skipped=skipped,
+                unknown=list(found.unknown),
+                limit=limit,
+                warnings=() if sound is None else sound.library.warnings,
+            )
         target.put(None if reused else staging.config)
         shutil.rmtree(staging.folder, ignore_errors=True)
     return _report(one, target, list(found.unknown), time.monotonic() - started, reused)
@@ -197,14 +214,14 @@ def _input(file: RawFile) -> dict[str, Any]:
     return {"file": file.name, "bytes": file.path.stat().st_size, "sha256": file.digest()}
 
 
-def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None, plan: Marking) -> str:
+def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None, plan: Marking, sound: SoundPlan | None) -> str:
     """Returns the digest of all that determines the bytes of a part."""
     licences = [one.card.license_text, one.card.license_audio]
     versions = [one.release, one.version, schema.SCHEMA_VERSION, pa.__version__]
-    described = json.dumps(
-        [one.name, part.label, inputs, limit, licences, versions, plan.describe(), dict(part.options)], sort_keys=True
-    )
-    return hashlib.sha256(described.encode()).hexdigest()[:24]
+    described = [one.name, part.label, inputs, limit, licences, versions, plan.describe(), dict(part.options)]
+    if sound is not None:
+        described.append(sound.describe())
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _build_parts(
@@ -216,6 +233,7 @@ def _build_parts(
     engine: str,
     limit: int | None,
     plan: Marking,
+    sound: SoundPlan | None,
 ) -> list[Entry]:
     """Returns one entry per part, building those that are not finished yet."""
     entries = {part.label: parts.read_entry(staging, keys[part.label]) for part in wanted}
@@ -231,14 +249,14 @@ def _build_parts(
     with progress(None, one.name, unit="row") as bar:
         if limit is None and (engine != "local" or (workers > 1 and len(waiting) > 1)):
             threads = max(1, pa.cpu_count() // workers)
-            jobs = [(threads, one.name, part, keys[part.label], staging, None, None, plan) for part in waiting]
+            jobs = [(threads, one.name, part, keys[part.label], staging, None, None, plan, sound) for part in waiting]
             for part, _ in zip(waiting, ENGINES[engine](jobs, min(workers, len(jobs))), strict=True):
                 done.append(finished(part))
                 bar.update(parts.rows_of(done[-1]))
         else:
             for part in waiting:
                 left = None if limit is None else limit - sum(parts.rows_of(e) for e in done if e["split"] == part.split)
-                parts.build_part(one.name, part, keys[part.label], staging, left, bar.update, plan)
+                parts.build_part(one.name, part, keys[part.label], staging, left, bar.update, plan, sound)
                 done.append(finished(part))
     return done
 

@@ -279,6 +279,10 @@ def _section(name: str, manifest: dict[str, Any], stats: dict[str, Any]) -> str:
     ]
     lines += [_row(f"{split} / {subset}", one) for split, subsets in stats["subsets"].items() for subset, one in subsets.items()]
     lines += _overlaps(stats)
+    if sound := stats["total"].get("sound"):
+        lines.append(
+            f"\nSound: {sound.get('found', 0):,} of {sound.get('wanted', 0):,} clips; `stats.json` says what the others lack."
+        )
     for split, reason in manifest["skipped"].items():
         lines.append(f"\n`{split}`: {reason}.")
     lines += ["", card.prose, "", f"Cite: {card.citation}", "", "```bibtex", card.bibtex, "```", ""]

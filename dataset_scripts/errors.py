@@ -143,7 +143,8 @@ class SoundError(UnifiedAudioCapsError, ValueError):
 
     Attributes:
         reason: one word, to be counted: `missing`, `empty`, `unreadable`, `damaged`, `not_finite`, `not_storable`, `silent`,
-            `too_short`.
+            `too_short`; of rows and files that do not fit together `ambiguous`, `no_times`, `other_segment`, `needs_cut`,
+            `in_archive`.
         what: what is wrong, for people.
     """
 

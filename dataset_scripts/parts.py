@@ -10,22 +10,27 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from . import atomic, schema, shards, stats
 from .overlap import Marker, Marking
 from .pipeline import ahead, recut, side_by_side
+from .sound.attach import Attacher, SoundPlan
 from .source import Source, source
 from .texthash import SeenTexts
 from .upstream.files import Part
 
 _WRITERS = 2  # more would wait for the thread that reads
 _HELD_ROW_GROUPS = 8  # of up to 60 MB each
+_DROPPED_AT_ONCE = 10_000
 DUPLICATE_RULE = "duplicate_id"
+NO_AUDIO_RULE = "no_audio"
 _DROPPED = pa.schema(
     [(name, pa.string()) for name in ("part", "rule", "id", "file")] + [("row", pa.int64()), ("record_json", pa.string())]
 )
@@ -60,6 +65,7 @@ def build_part(
     limit: int | None = None,
     on_rows: Callable[[int], object] | None = None,
     plan: Marking | None = None,
+    sound: SoundPlan | None = None,
 ) -> None:
     """Writes the shards, the dropped records and the entry of one part into `staging`.
 
@@ -71,6 +77,7 @@ def build_part(
         limit: at most this many rows.
         on_rows: called with the number of rows of every row group.
         plan: which sets' sounds are marked and dropped.
+        sound: where rows get their sound from, None if they get none.
 
     Raises:
         RecordError: an upstream file holds something that its format forbids.
@@ -93,32 +100,55 @@ def build_part(
                 pass
             return entry
         tallies: list[stats.Tally] = []
-        written = shards.write(_told(_checked(one, groups, tallies), on_rows), staging / f"{stem}.parquet")
-        entry = {"shard": written, "tally": stats.add(tallies)}
+        lost: list[dict[str, Any]] = []
+        made = _told(groups, on_rows)
+        if sound is not None:
+            attacher = Attacher(one, sound, pa.cpu_count(), lambda rows: _drop(one, part, rows, NO_AUDIO_RULE, lost))
+            made = attacher.apply(made)
+        written = shards.write_all(_checked(one, made, tallies), staging, stem)
+        if sound is not None:
+            tallies.append({"sound": attacher.tally})
+        if lost:
+            shards.write_file([pa.Table.from_pylist(lost, schema=_DROPPED)], dropped_file(staging, stem))
+        entry = {"shards": written, "tally": stats.add(tallies), "dropped": _by_rule(lost)}
         atomic.write_text(entry_file(staging, stem), json.dumps(entry))
         return entry
 
-    groups = shards.chunks(recut(rows, one.row_group_rows))
-    finished = side_by_side(groups, shard, min(_WRITERS, pa.cpu_count()), held=_HELD_ROW_GROUPS)
-    for lost in one.left_out(part):
-        text = json.dumps(lost.record, ensure_ascii=False)
-        found = {"part": part.label, "rule": lost.rule, "id": lost.id, "file": lost.file, "row": lost.row}
+    rows_at_once = one.row_group_rows if sound is None else sound.rows_at_once(one.row_group_rows)
+    groups = shards.chunks(recut(rows, rows_at_once))
+    # With sound the threads are inside: two shards at once would only take twice the memory.
+    writers = min(_WRITERS, pa.cpu_count()) if sound is None else 1
+    finished = side_by_side(groups, shard, writers, held=_HELD_ROW_GROUPS)
+    for left in one.left_out(part):
+        text = json.dumps(left.record, ensure_ascii=False)
+        found = {"part": part.label, "rule": left.rule, "id": left.id, "file": left.file, "row": left.row}
         dropped.append({**found, "record_json": text})
-    if dropped:
-        shards.write_file([pa.Table.from_pylist(dropped, schema=_DROPPED)], dropped_file(staging, key))
+    later = [dropped_file(staging, f"{key}.{number}") for number, one_shard in enumerate(finished) if one_shard["dropped"]]
+    if dropped or later:
+        tables = chain([pa.Table.from_pylist(dropped, schema=_DROPPED)], dropped_tables(later))
+        shards.write_file(recut(tables, _DROPPED_AT_ONCE), dropped_file(staging, key))
     entry = {
         "label": part.label,
         "split": part.split,
         "subset": part.subset,
         "number": part.number,
         "key": key,
-        "shards": [one_shard["shard"] for one_shard in finished],
+        "shards": [written for one_shard in finished for written in one_shard["shards"]],
         "tally": stats.add(one_shard["tally"] for one_shard in finished),
-        "dropped": dict(sorted(Counter(row["rule"] for row in dropped).items())),
+        "dropped": stats.add([_by_rule(dropped), *(one_shard["dropped"] for one_shard in finished)]),
         "overlaps": plan.describe(),
+        **({} if sound is None else {"sound": sound.describe()}),
         "warnings": one.warnings(part),
     }
     atomic.write_text(entry_file(staging, key), json.dumps(entry))
+
+
+def dropped_tables(files: Iterable[Path]) -> Iterator[pa.Table]:
+    """Yields what files of dropped records hold, in pieces."""
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_DROPPED_AT_ONCE):
+                yield pa.Table.from_batches([batch])
 
 
 def rows_of(entry: Entry) -> int:
@@ -181,7 +211,11 @@ def _marked(
         yield rows if rules.null_count == len(rules) else rows.filter(rules.is_null())
 
 
-def _drop(one: Source, part: Part, rows: pa.RecordBatch, rule: str, dropped: list[dict[str, Any]]) -> None:
+def _by_rule(dropped: Iterable[dict[str, Any]]) -> dict[str, int]:
+    return dict(sorted(Counter(row["rule"] for row in dropped).items()))
+
+
+def _drop(one: Source, part: Part, rows: pa.RecordBatch | pa.Table, rule: str, dropped: list[dict[str, Any]]) -> None:
     """Adds the upstream records of some rows to `dropped`."""
     for row in rows.to_pylist():
         for file, position, record in one.records(row):

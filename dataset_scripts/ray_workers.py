@@ -1,6 +1,7 @@
 """The same jobs as `workers` runs, as tasks of Ray: on this machine, or on the cluster that RAY_ADDRESS names.
 
-A task writes the shards of one part into the staging folder, so all machines must see the same file system. A task whose process
+A task writes the shards of one part into the staging folder, so all machines must see the same file system, and for sound also
+the same UAC_HOME, where the index of the files lies. A task whose process
 dies is run again; what is finished is kept, and a later call goes on behind it, with either engine.
 """
 

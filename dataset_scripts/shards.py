@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from .atomic import sha256_of
 from .schema import schema_with_features
 
 ROW_GROUPS_PER_SHARD = 10
+SHARD_BYTES = 400 << 20  # of sound; a shard that holds so much gets no further row group
 # Leaves whose values are nearly all different: a dictionary of them only costs time and bytes.
 _DIFFERENT = (
     "id",
@@ -45,11 +47,36 @@ _PROSE = (
     "audio.bytes",
     "audio_b.bytes",
 )
+_COMPRESSED = ("audio.bytes", "audio_b.bytes")  # FLAC: zstd would work for nothing
 
 
 def write(tables: Iterable[pa.Table], path: Path) -> dict[str, Any]:
     """Writes one shard, one row group per table, and returns its `file`, `rows`, `bytes` and `sha256`."""
     return {"file": path.name, "rows": write_file(tables, path), **identity(path)}
+
+
+def write_all(tables: Iterable[pa.Table], folder: Path, stem: str) -> list[dict[str, Any]]:
+    """Writes shards, one row group per table, and returns what `write` says about each; none for no table.
+
+    Args:
+        tables: the row groups.
+        folder: where to write.
+        stem: begin of the file names. There is one file, `<stem>.parquet`, unless its sounds would grow beyond `SHARD_BYTES`.
+    """
+    stream = iter(tables)
+
+    def shard(first: pa.Table) -> Iterator[pa.Table]:
+        held = 0
+        for table in chain([first], stream):
+            yield table
+            held += sum(table[name].nbytes for name in ("audio", "audio_b"))
+            if held >= SHARD_BYTES:
+                return
+
+    return [
+        write(shard(first), folder / (f"{stem}.{number}.parquet" if number else f"{stem}.parquet"))
+        for number, first in enumerate(stream)
+    ]
 
 
 def write_file(groups: Iterable[pa.Table], path: Path) -> int:
@@ -77,7 +104,7 @@ def _writer(stream: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         stream,
         schema,
-        compression="zstd",
+        compression={leaf: "none" if leaf in _COMPRESSED else "zstd" for leaf in leaves},
         write_page_index=True,
         use_dictionary=[leaf for leaf in leaves if leaf not in _DIFFERENT],
         write_statistics=[leaf for leaf in leaves if leaf not in _PROSE],

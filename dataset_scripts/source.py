@@ -23,6 +23,7 @@ from .card import Card
 from .errors import InputError
 from .registry import Registry
 from .schema import primary_caption
+from .sound.naming import Wanted, wanted
 from .upstream.files import Found, Part, UpstreamFile, locate
 from .upstream.remote import Remote
 
@@ -67,6 +68,10 @@ class Source(ABC):
         row_group_rows: rows per parquet row group; fewer for rows that hold sound.
         where_to_get: one sentence for a user who has none of the files.
         remote: where `uac fetch` gets them; nothing where that is up to the user.
+        has_own_segments: its segments are none of AudioSet's: a file named by the video alone is not taken for one of them.
+        needs_sound_folders: its numbers are those of several collections: a file called by a number is taken only from a folder
+            that says whose it is.
+        duration_field: the upstream field that `duration_s` holds, which sound files may overrule.
         options: what else a build may be told, name to meaning; `locate` takes them by name.
     """
 
@@ -84,6 +89,9 @@ class Source(ABC):
     row_group_rows: ClassVar[int] = 10_000
     where_to_get: ClassVar[str] = ""
     remote: ClassVar[Remote] = ()
+    has_own_segments: ClassVar[bool] = False
+    needs_sound_folders: ClassVar[bool] = False
+    duration_field: ClassVar[str | None] = None
     options: ClassVar[Mapping[str, str]] = {}
 
     @property
@@ -169,6 +177,22 @@ class Source(ABC):
     def left_out(self, part: Part) -> Iterator[LeftOut]:
         """Yields the upstream records of a part that `read_part` leaves out on purpose; a build keeps them beside the rows."""
         yield from ()
+
+    def wanted_sounds(self, rows: pa.RecordBatch | pa.Table, reference: str = "audio_ref") -> list[Wanted | None]:
+        """Returns by which names and keys the sound of each row is looked for, in order; None for rows without one.
+
+        Args:
+            rows: rows of the schema.
+            reference: `audio_ref`, or `audio_ref_b` for the second sound of pairs.
+        """
+        is_first = reference == "audio_ref"
+        upstream = rows["source_key"].to_pylist() if is_first else [None] * rows.num_rows
+        return wanted(
+            rows[reference].to_pylist(),
+            upstream,
+            has_own_segments=self.has_own_segments,
+            needs_collection=self.needs_sound_folders,
+        )
 
     def rebuild(self, table: pa.Table | pa.RecordBatch) -> dict[str, list[Record]]:
         """Returns the upstream records of `table` per file, in the file's order, equal to what a parser of the file gives."""

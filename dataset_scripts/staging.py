@@ -20,10 +20,12 @@ from . import atomic, parts, schema, shards, stats
 from .errors import SHOWN_PROBLEMS, InputError, Problem
 from .manifest import Manifest
 from .parts import Entry
+from .pipeline import recut
 from .source import Source
 from .texthash import SeenTexts
 
 _IDS_AT_ONCE = 50_000
+_DROPPED_ROWS = 10_000
 
 
 class Staging:
@@ -63,7 +65,14 @@ class Staging:
             atomic.write_text(parts.entry_file(self.folder, key), json.dumps(entry))
 
     def assemble(
-        self, entries: list[Entry], *, inputs: dict[str, Any], skipped: dict[str, str], unknown: list[str], limit: int | None
+        self,
+        entries: list[Entry],
+        *,
+        inputs: dict[str, Any],
+        skipped: dict[str, str],
+        unknown: list[str],
+        limit: int | None,
+        warnings: Iterable[str] = (),
     ) -> None:
         """Makes the folder `config`: shards, dropped records, statistics and manifest.
 
@@ -73,6 +82,7 @@ class Staging:
             skipped: split or split/subset to the reason why it is not there.
             unknown: files that were not read.
             limit: what the build was limited to.
+            warnings: what looks odd beside the upstream files.
 
         Raises:
             InputError: no rows at all, or the same id in two parts.
@@ -87,13 +97,17 @@ class Staging:
         splits = {split: found for split, found in splits.items() if found["rows"]}
         if not splits:
             if any(entry["dropped"] for entry in entries):
+                if all(set(entry["dropped"]) <= {parts.NO_AUDIO_RULE} for entry in entries):
+                    raise InputError(
+                        f"{one.name}: --audio holds a usable sound for none of its rows, and --require-audio drops the others; "
+                        f"nothing was built. {_first_problem(entries)}"
+                    )
                 raise InputError(f"{one.name}: --exclude leaves no row of it; nothing was built. Exclude less, or another set.")
             raise InputError(f"{one.name}: the upstream files hold no record; nothing was built.")
         _check_ids_across(one, [folder / shard["file"] for found in splits.values() for shard in found["shards"]], entries)
         lost = [parts.dropped_file(self.folder, entry["key"]) for entry in entries if entry["dropped"]]
         if lost:
-            tables = [pq.read_table(path, partitioning=None) for path in lost]
-            shards.write_file([pa.concat_tables(tables).combine_chunks()], folder / "dropped.parquet")
+            shards.write_file(recut(parts.dropped_tables(lost), _DROPPED_ROWS), folder / "dropped.parquet")
         manifest = {
             "config": one.name,
             "title": one.title,
@@ -107,7 +121,7 @@ class Staging:
             "skipped": skipped,
             "unknown_files": unknown,
         }
-        _write_json(folder / "stats.json", _statistics(one, entries, unknown))
+        _write_json(folder / "stats.json", _statistics(one, entries, unknown, warnings))
         _write_json(folder / "manifest.json", manifest)
 
     def _place(self, folder: Path, split: str, entries: list[Entry]) -> dict[str, Any]:
@@ -123,8 +137,20 @@ class Staging:
         return {"rows": sum(shard["rows"] for shard in placed), "shards": placed}
 
 
+def _first_problem(entries: Iterable[Entry]) -> str:
+    """Returns what is wrong with the first sound that was listed, for example."""
+    for entry in entries:
+        for reason, found in entry["tally"].get("sound", {}).get("problems", {}).items():
+            for one in found["listed"][:1]:
+                return f"For example {one['id']}, {reason}: {one['what']}."
+    return ""
+
+
 def _why_empty(entries: Iterable[Entry], split: str) -> str:
-    is_excluded = any(entry["dropped"] for entry in entries if entry["split"] == split)
+    rules = {rule for entry in entries if entry["split"] == split for rule in entry["dropped"]}
+    if rules == {parts.NO_AUDIO_RULE}:
+        return "left out: --require-audio dropped all of its rows"
+    is_excluded = bool(rules)
     return "left out: --exclude dropped all of its rows" if is_excluded else "not built: its files hold no record"
 
 
@@ -173,7 +199,7 @@ def _check_ids_across(one: Source, paths: list[Path], entries: list[Entry]) -> N
         raise InputError(f"{one.name}: {repeated} ids are in several upstream files.", problems, total=repeated)
 
 
-def _statistics(one: Source, entries: list[Entry], unknown: list[str]) -> dict[str, Any]:
+def _statistics(one: Source, entries: list[Entry], unknown: list[str], warnings: Iterable[str]) -> dict[str, Any]:
     """Returns the content of `stats.json`."""
 
     def figures(some: Iterable[Entry]) -> dict[str, Any]:
@@ -190,7 +216,7 @@ def _statistics(one: Source, entries: list[Entry], unknown: list[str]) -> dict[s
         "subsets": {split: found for split, found in subsets.items() if found},
         "dropped": stats.add(entry["dropped"] for entry in entries),
         "unknown_files": len(unknown),
-        "warnings": [text for entry in entries for text in entry["warnings"]],
+        "warnings": [*(text for entry in entries for text in entry["warnings"]), *warnings],
     }
 
 

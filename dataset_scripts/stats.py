@@ -20,7 +20,7 @@ _TEXTS_AT_ONCE = 4096  # what fits into a processor's cache is counted several t
 _WORD = r"[^\s\p{Z}\x0b\x1c-\x1f\x{85}]+"
 
 Tally = dict[str, Any]
-LISTED_IDS = 1000  # how many ids without a clip key `stats.json` names
+LISTED_IDS = 1000  # how many ids without a clip key, or with the same trouble with their sound, `stats.json` names
 
 
 def tally(table: pa.Table, primary_style: str) -> Tally:
@@ -148,6 +148,7 @@ def summary(one: Tally) -> dict[str, Any]:
         },
         **({"ids_without_clip_key": one["ids_without_clip_key"]} if one.get("ids_without_clip_key") else {}),
         **({"overlaps": one["overlaps"]} if one.get("overlaps") else {}),
+        **({"sound": one["sound"]} if one.get("sound") else {}),
     }
 
 

@@ -24,10 +24,12 @@ from . import sound_commands
 
 if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
+    from ..dataset_scripts.sound.attach import SoundPlan
     from ..dataset_scripts.source import Source
 
 BAD_INPUT, OUR_FAILURE = 2, 1
 SHOWN_FILES = SHOWN_PAIRS = 20
+SHOWN_PROBLEM_CLIPS = 3
 
 app = typer.Typer(
     name="uac",
@@ -193,6 +195,26 @@ def build(
             "(levels: clip, segment, recording; weaker levels include stronger ones).",
         ),
     ] = None,
+    audio: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--audio",
+            metavar="PATH",
+            help="Sound files of the rows: a folder tree, .tar, .tar.gz or .zip archives, or an fsspec URL; may be given again. "
+            "One folder serves all corpora.",
+        ),
+    ] = None,
+    embed_audio: Annotated[
+        bool, typer.Option("--embed-audio", help="Store the sound as FLAC in the parquet files, not the paths of the files.")
+    ] = False,
+    sampling_rate: Annotated[int | None, typer.Option("--sampling-rate", metavar="HZ", help="Resample to this rate.")] = None,
+    mono: Annotated[bool, typer.Option("--mono", help="Mix all channels into one.")] = False,
+    max_duration: Annotated[
+        float | None, typer.Option("--max-duration", metavar="S", help="Store at most the first S seconds of a sound.")
+    ] = None,
+    require_audio: Annotated[
+        bool, typer.Option("--require-audio", help="Drop rows without sound; they lie whole in dropped.parquet.")
+    ] = False,
     has_rights: Annotated[
         bool, typer.Option("--i-have-rights", help="For hf://: you have the rights that a card does not give to everybody.")
     ] = False,
@@ -207,15 +229,23 @@ def build(
     the package that reads such URLs (s3fs for s3://). On the Hub it is one commit; a repository that is not there is created
     private.
 
+    Sound that is missing, damaged, silent or too short leaves a row without audio; how many, which and why is printed and listed
+    in stats.json. The index of the sound files is kept under UAC_HOME and made anew when they change.
+
     Example: uac build wavcaps --raw downloads/wavcaps --exclude audiocaps/test,clotho/evaluation
     """
     from ..dataset_scripts.build import build as build_source
     from ..dataset_scripts.overlap import Exclusion
-    from ..dataset_scripts.source import SOURCES
+    from ..dataset_scripts.source import source
 
-    for name in names:  # a wrong name is told before anything is built
-        SOURCES.get(name)
+    chosen = [source(name) for name in names]  # a wrong name is told before anything is built
     folder = out or Settings.from_environment().data
+    # Sources that make sound take these as options of their own.
+    made = {"embed_audio": embed_audio or None, "sampling_rate_hz": sampling_rate}
+    makes_sound = {one.name: made.keys() <= one.options.keys() for one in chosen}
+    sound = None
+    if not all(makes_sound.values()):
+        sound = _sound(audio, embed_audio, sampling_rate, mono, max_duration, require_audio)
     excluded = [Exclusion.parse(written) for written in _listed(exclude)]
     for name in names:
         report = build_source(
@@ -230,8 +260,30 @@ def build(
             mark_overlaps=mark_overlaps,
             exclude=excluded,
             has_rights=has_rights,
+            options=made if makes_sound[name] else None,
+            sound=None if makes_sound[name] else sound,
         )
         _print_build(report)
+
+
+def _sound(
+    paths: list[str] | None, embed: bool, rate_hz: int | None, mono: bool, max_duration_s: float | None, require: bool
+) -> SoundPlan | None:
+    """Returns where rows get their sound from; None without --audio.
+
+    Raises:
+        InputError: options that say what to do with sound, and no sound.
+    """
+    if not paths:
+        if embed or mono or require or rate_hz is not None or max_duration_s is not None:
+            raise InputError("there is no --audio PATH to take sound from; name the folder or archives that hold it.")
+        return None
+    from ..dataset_scripts.sound.attach import SoundPlan
+    from ..dataset_scripts.sound.library import SoundLibrary
+
+    plan = SoundPlan(SoundLibrary.open(paths), embed, rate_hz, mono, max_duration_s, require)
+    plan.check()
+    return plan
 
 
 @app.command()
@@ -290,6 +342,8 @@ def _print_build(report: BuildReport) -> None:
             _say(f"    {subset}: {_summary(part)}")
         for name, levels in numbers.get("overlaps", {}).items():
             _say(f"    also in {name}: {', '.join(f'{count:,} by {level}' for level, count in levels.items())}")
+    for line in _sound_lines(report.statistics["total"].get("sound", {})):
+        _say(f"  {line}")
     for label, why in report.skipped.items():
         _say(f"  {label}: {why}")
     for rule, count in report.dropped.items():
@@ -300,6 +354,21 @@ def _print_build(report: BuildReport) -> None:
         _say(f"  not read, unknown names: {', '.join(report.unknown_files[:SHOWN_FILES])}{more}")
     for warning in report.warnings:
         typer.echo(f"warning: {report.config}: {warning}", err=True)
+
+
+def _sound_lines(found: dict[str, Any]) -> list[str]:
+    """Returns what is said about the sound of a build."""
+    if not found:
+        return []
+    cut = f", {found['cut']:,} of them cut out of longer files" if found.get("cut") else ""
+    lines = [f"sound: {found.get('found', 0):,} of {found.get('wanted', 0):,} clips{cut}"]
+    for reason, one in found.get("problems", {}).items():
+        shown = [f"{listed['id']} ({listed.get('file') or listed['what']})" for listed in one["listed"][:SHOWN_PROBLEM_CLIPS]]
+        more = f" … and {one['count'] - len(shown):,} more, in stats.json" if one["count"] > len(shown) else ""
+        lines.append(f"  no sound, {reason}: {one['count']:,}: {', '.join(shown)}{more}")
+    for note, one in found.get("notes", {}).items():
+        lines.append(f"  {note}: {one['count']:,}, the first in order of paths was taken")
+    return lines
 
 
 def _summary(numbers: dict[str, Any]) -> str:

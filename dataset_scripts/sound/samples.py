@@ -22,6 +22,9 @@ from ..errors import InputError, MissingRequirementError, SoundError
 
 Samples = NDArray[np.float32]
 
+_FRAMES_AT_ONCE = 1 << 20
+_SIZE_UNKNOWN = 0x7FFFFFFF
+_SIGNATURES = (b"fLaC", b"RIFF", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xfa")
 FULL_SCALE = 32768  # 16-bit samples per unit
 
 
@@ -68,12 +71,29 @@ def read(source: bytes | Path, *, start_s: float = 0.0, end_s: float | None = No
                 raise SoundError("damaged", f"the header speaks of {file.frames} samples and {begin + len(data)} are there")
     except (soundfile.LibsndfileError, OSError, ValueError) as problem:
         data, rate_hz = _by_torchcodec(source, start_s, end_s, problem)
-    samples = np.ascontiguousarray(data.T)
+    samples = data.T  # no copy: an hour of sound is a gigabyte
+    # libsndfile takes a wav file that was cut for a shorter one.
+    if end_s is None and (lacking := _lacking_bytes(source)):
+        raise SoundError("damaged", f"the file was cut: its header speaks of {lacking:,} bytes more")
     if not samples.size:
         raise SoundError("empty", f"it holds no samples{f' behind {start_s:g} s' if start_s else ''}")
     if not np.isfinite(samples).all():
         raise SoundError("not_finite", "it holds samples that are no numbers (NaN or infinite)")
     return Sound(samples, rate_hz)
+
+
+def _lacking_bytes(source: bytes | Path) -> int:
+    """Returns how many bytes a wav file lacks by its own header, 0 for other files."""
+    if isinstance(source, bytes):
+        head, size = source[:8], len(source)
+    else:
+        with source.open("rb") as stream:
+            head, size = stream.read(8), source.stat().st_size
+    if head[:4] != b"RIFF":
+        return 0
+    said = int.from_bytes(head[4:8], "little")
+    # Programs that write into a pipe cannot know the size; others count the header in.
+    return said + 8 - size if said < _SIZE_UNKNOWN and said > size else 0
 
 
 def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, problem: Exception) -> tuple[Samples, int]:
@@ -82,7 +102,11 @@ def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, pr
         raise SoundError("empty" if isinstance(source, bytes) or source.is_file() else "missing", "the file has no bytes")
     # ISO media (m4a, mp4) and Matroska (webm) are all that libsndfile lacks: anything else is damaged, or no sound.
     if content[4:8] != b"ftyp" and content[:4] != b"\x1a\x45\xdf\xa3":
-        raise SoundError("unreadable", f"no format that can be read ({problem})") from problem
+        # In full it names the object in memory: the same file would be told in other words every time.
+        what = getattr(problem, "error_string", problem)
+        if content.startswith(_SIGNATURES):
+            raise SoundError("damaged", f"libsndfile gave it up ({what})") from problem
+        raise SoundError("unreadable", f"no format that can be read ({what})") from problem
     try:
         from torchcodec.decoders import AudioDecoder
 
@@ -95,11 +119,50 @@ def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, pr
     return np.asarray(found.data, np.float32).T, int(found.sample_rate)
 
 
+def duration_of(source: bytes | Path) -> float | None:
+    """Returns how long a file says that it lasts, in seconds; None where libsndfile cannot tell."""
+    try:
+        info = soundfile.info(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+    except (soundfile.LibsndfileError, OSError, ValueError, TypeError):
+        return None
+    return float(info.frames / info.samplerate)
+
+
+def cut(sound: Sound, start_s: float = 0.0, end_s: float | None = None) -> Sound:
+    """Returns a part of a sound.
+
+    Args:
+        sound: the whole.
+        start_s: where to begin.
+        end_s: where to end; None for the end of the sound.
+
+    Raises:
+        SoundError: nothing is left.
+    """
+    begin = round(start_s * sound.rate_hz)
+    found = sound.samples[:, begin : None if end_s is None else round(end_s * sound.rate_hz)]
+    if not found.size:
+        raise SoundError("empty", f"it holds no samples behind {start_s:g} s")
+    return Sound(found, sound.rate_hz)
+
+
 def to_mono(sound: Sound) -> Sound:
     """Returns the mean of all channels."""
     if len(sound.samples) == 1:
         return sound
     return Sound(sound.samples.mean(axis=0, keepdims=True, dtype=np.float32), sound.rate_hz)
+
+
+def require_soxr() -> None:
+    """Does nothing if sound can be resampled.
+
+    Raises:
+        MissingRequirementError: soxr is not installed.
+    """
+    try:
+        import soxr  # noqa: F401
+    except ImportError:
+        raise MissingRequirementError("soxr", "Sound is resampled with it.", 'pip install "unified-audiocaps[audio]"') from None
 
 
 def resampled(sound: Sound, rate_hz: int) -> Sound:
@@ -110,10 +173,9 @@ def resampled(sound: Sound, rate_hz: int) -> Sound:
     """
     if sound.rate_hz == rate_hz:
         return sound
-    try:
-        import soxr
-    except ImportError:
-        raise MissingRequirementError("soxr", "Sound is resampled with it.", 'pip install "unified-audiocaps[audio]"') from None
+    require_soxr()
+    import soxr
+
     found = soxr.resample(sound.samples.T, sound.rate_hz, rate_hz, quality="HQ")
     return Sound(np.ascontiguousarray(found.T, dtype=np.float32), rate_hz)
 
@@ -134,11 +196,14 @@ def flac(sound: Sound | NDArray[np.int16], rate_hz: int | None = None) -> bytes:
     Raises:
         SoundError: more channels or a higher rate than FLAC has room for (8 channels, 655,350 Hz).
     """
-    data = sound if isinstance(sound, np.ndarray) else to_int16(sound.samples)
+    data = sound if isinstance(sound, np.ndarray) else sound.samples
     rate = rate_hz if isinstance(sound, np.ndarray) else sound.rate_hz
     stream = io.BytesIO()
     try:
-        soundfile.write(stream, data.T, rate, format="FLAC", subtype="PCM_16")
+        with soundfile.SoundFile(stream, "w", rate, len(data), format="FLAC", subtype="PCM_16") as file:
+            for begin in range(0, data.shape[1], _FRAMES_AT_ONCE):  # an hour of sound is not held several times over
+                block = data[:, begin : begin + _FRAMES_AT_ONCE]
+                file.write(block.T if isinstance(sound, np.ndarray) else to_int16(block.astype(np.float32, copy=False)).T)
     except (soundfile.LibsndfileError, ValueError, TypeError) as problem:
         raise SoundError("not_storable", f"{len(data)} channels at {rate} Hz cannot be stored as FLAC ({problem})") from problem
     return stream.getvalue()

@@ -45,6 +45,7 @@ class AcavCaps(Source):
     title = "ACAVCaps"
     release = "1.0"
     splits = ("train",)
+    has_own_segments = True
     files = tuple(UpstreamFile(f"{domain}.jsonl", "train", subset=domain) for domain in DOMAINS)
     repo = "github.com/xiaomi-research/acavcaps"
     primary_style = "long"

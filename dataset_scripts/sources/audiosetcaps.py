@@ -79,6 +79,7 @@ class AudioSetCaps(Source):
     release = "1.0"
     splits = ("train",)
     has_unique_ids = True
+    has_own_segments = True
     files = tuple(
         file
         for name, one in _SUBSETS.items()

@@ -28,6 +28,7 @@ class AutoAcd(IdCaptions):
     title = "Auto-ACD"
     release = "1.0"
     splits = ("train", "test")
+    has_own_segments = True
     files = tuple(file for split in splits for file in (UpstreamFile(f"{split}.csv", split), *lookup_files(split)))
     repo = "huggingface.co/datasets/Loie/Auto-ACD"
     remote = (HubRepository("Loie/Auto-ACD"),)

@@ -53,6 +53,7 @@ class Mecat(Source):
     title = "MECAT"
     release = "1.0"
     splits = ("train", "test")
+    has_own_segments = True
     files = tuple(
         UpstreamFile(f"{domain}.jsonl", split, role=role, subset=domain, folders=(folder, split), is_needed=False)
         for split in ("train", "test")

@@ -35,6 +35,7 @@ class VggSound(RowSource):
     title = "VGGSound"
     release = "1.0"
     splits = ("train", "test")
+    has_own_segments = True
     files = (
         UpstreamFile("vggsound.csv", "train"),
         UpstreamFile("vggsound.csv", "test", is_needed=False),

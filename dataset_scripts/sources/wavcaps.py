@@ -82,6 +82,8 @@ class WavCaps(Source):
     release = "1.0"
     splits = ("train",)
     version = 2
+    needs_sound_folders = True
+    duration_field = "duration"
     files = tuple(
         file
         for name, one in _SUBSETS.items()
