@@ -18,7 +18,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,11 @@ from . import workers as processes
 from .errors import InputError, Problem, UnknownNameError
 from .fetch import fetch
 from .manifest import Manifest, built_configs
-from .overlap import Exclusion, Marking
+from .marking import Exclusion, Marking
 from .parts import Entry
 from .progress import progress
 from .remote_target import open_target
+from .scores import ScorePlan
 from .sound.attach import SoundPlan
 from .source import Source, source
 from .staging import Staging, is_current
@@ -88,6 +89,7 @@ def build(
     has_rights: bool = False,
     options: Mapping[str, Any] | None = None,
     sound: SoundPlan | None = None,
+    scores: ScorePlan | None = None,
 ) -> BuildReport:
     """Builds one dataset into the folder `out`, from which `load_dataset` reads it.
 
@@ -110,6 +112,7 @@ def build(
         has_rights: for `hf://`, the user has the rights that the card does not give to everybody.
         options: what this one source may be told besides; see `Source.options`.
         sound: where rows get their sound from, and in which form; None for text alone.
+        scores: what goes into the column `scores`, and below which score rows are dropped; None for nothing.
 
     Raises:
         UnknownNameError: no such dataset or split.
@@ -140,7 +143,7 @@ def build(
     target = open_target(out, name, has_rights=has_rights)
     if raw is None and one.remote and one.default_raw() is None:
         raw = fetch(one).folder
-    plan = target.marking(mark=mark_overlaps, exclude=exclude)
+    plan = replace(target.marking(mark=mark_overlaps, exclude=exclude), scores=scores)
     found = one.locate(raw, without=target.local, **options)
     wanted = [part for part in found.parts if part.split in chosen]
     _check_asked(one, splits, chosen, wanted, found.missing)

@@ -32,7 +32,8 @@ from .built import BuiltSet, built_set, read_batches
 from .card import write_readme
 from .errors import InputError, Problem, UnknownNameError
 from .manifest import read_manifest
-from .overlap import COLUMNS, Exclusion, Index, Places, places, places_of
+from .marking import Exclusion
+from .overlap import COLUMNS, Index, Places, places, places_of
 from .pipeline import recut
 from .progress import progress
 from .recipe import Ingredient, Recipe

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from . import atomic, schema, shards, stats
-from .overlap import Marker, Marking
+from .marking import Marker, Marking
 from .pipeline import ahead, recut, side_by_side
+from .scores import ScorePlan
 from .sound.attach import Attacher, SoundPlan
 from .source import Source, source
 from .texthash import SeenTexts
@@ -76,7 +77,7 @@ def build_part(
         staging: where to write.
         limit: at most this many rows.
         on_rows: called with the number of rows of every row group.
-        plan: which sets' sounds are marked and dropped.
+        plan: which sets' sounds are marked and dropped, and scores of rows.
         sound: where rows get their sound from, None if they get none.
 
     Raises:
@@ -91,6 +92,8 @@ def build_part(
         rows = _first_of_each_id(one, part, rows, dropped)
     if plan.held:
         rows = _marked(one, part, rows, Marker(plan), dropped)
+    if plan.scores is not None:
+        rows = _marked(one, part, rows, plan.scores, dropped)
 
     def shard(number: int, groups: Iterator[pa.Table]) -> Entry:
         stem = f"{key}.{number}"
@@ -201,9 +204,9 @@ def _first_of_each_id(
 
 
 def _marked(
-    one: Source, part: Part, batches: Iterable[pa.RecordBatch], marker: Marker, dropped: list[dict[str, Any]]
+    one: Source, part: Part, batches: Iterable[pa.RecordBatch], marker: Marker | ScorePlan, dropped: list[dict[str, Any]]
 ) -> Iterator[pa.RecordBatch]:
-    """Yields the rows with their overlaps; the upstream records of those that the plan excludes go to `dropped`."""
+    """Yields the rows with overlaps or scores; the upstream records of those that the plan drops go to `dropped`."""
     for batch in batches:
         rows, rules = marker.apply(batch)
         for rule in pc.unique(rules.drop_null()).to_pylist():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, Problem, UnknownNameError
-from .overlap import Exclusion
+from .marking import Exclusion
 from .source import SOURCES
 
 DEDUPLICATE = ("clip", "recording", "none")

@@ -33,7 +33,8 @@ from .card import render
 from .errors import InputError, MissingRequirementError, OfflineError, StorageError, UnifiedAudioCapsError, UnknownNameError
 from .fetch import is_offline
 from .manifest import Manifest, parse_manifest, read_manifest
-from .overlap import COLUMNS, EVALUATION_SPLITS, Exclusion, Marking, marking
+from .marking import EVALUATION_SPLITS, Exclusion, Marking, marking
+from .overlap import COLUMNS
 from .parts import Entry
 from .progress import progress
 from .publish import check_rights, send

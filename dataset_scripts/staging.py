@@ -102,7 +102,7 @@ class Staging:
                         f"{one.name}: --audio holds a usable sound for none of its rows, and --require-audio drops the others; "
                         f"nothing was built. {_first_problem(entries)}"
                     )
-                raise InputError(f"{one.name}: --exclude leaves no row of it; nothing was built. Exclude less, or another set.")
+                raise InputError(f"{one.name}: no row of it is left: {_dropped_by(entries)}. Nothing was built; drop less.")
             raise InputError(f"{one.name}: the upstream files hold no record; nothing was built.")
         _check_ids_across(one, [folder / shard["file"] for found in splits.values() for shard in found["shards"]], entries)
         lost = [parts.dropped_file(self.folder, entry["key"]) for entry in entries if entry["dropped"]]
@@ -150,8 +150,17 @@ def _why_empty(entries: Iterable[Entry], split: str) -> str:
     rules = {rule for entry in entries if entry["split"] == split for rule in entry["dropped"]}
     if rules == {parts.NO_AUDIO_RULE}:
         return "left out: --require-audio dropped all of its rows"
-    is_excluded = bool(rules)
-    return "left out: --exclude dropped all of its rows" if is_excluded else "not built: its files hold no record"
+    mine = [entry for entry in entries if entry["split"] == split]
+    return f"left out: all of its rows were dropped ({_dropped_by(mine)})" if rules else "not built: its files hold no record"
+
+
+def _dropped_by(entries: Iterable[Entry]) -> str:
+    """Returns by which rules how many rows were dropped: those of overlaps come from --exclude, those of scores from --min-score.
+
+    >>> _dropped_by([{"dropped": {"overlap:audiocaps/test": 12}}])
+    '12 by overlap:audiocaps/test'
+    """
+    return ", ".join(f"{n:,} by {rule}" for rule, n in sorted(stats.add(entry["dropped"] for entry in entries).items()))
 
 
 def is_current(sizes: Mapping[str, int], old: Manifest, keys: dict[str, str]) -> bool:

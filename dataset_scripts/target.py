@@ -17,7 +17,7 @@ from . import atomic
 from .card import write_readme
 from .errors import InputError
 from .manifest import Manifest, read_manifest
-from .overlap import Exclusion, Marking, marking
+from .marking import Exclusion, Marking, marking
 from .parts import Entry
 
 UNTOUCHED = "What was built before is untouched."

@@ -24,6 +24,7 @@ from . import sound_commands
 
 if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
+    from ..dataset_scripts.scores import ScorePlan
     from ..dataset_scripts.sound.attach import SoundPlan
     from ..dataset_scripts.source import Source
 
@@ -215,6 +216,18 @@ def build(
     require_audio: Annotated[
         bool, typer.Option("--require-audio", help="Drop rows without sound; they lie whole in dropped.parquet.")
     ] = False,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            "--scores",
+            metavar="FILE",
+            help="csv with id and score, such as `uac score-clips` writes: goes into `scores`. For one NAME.",
+        ),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option("--min-score", metavar="X", help="Drop rows whose score in --scores is below X, or that have none there."),
+    ] = None,
     has_rights: Annotated[
         bool, typer.Option("--i-have-rights", help="For hf://: you have the rights that a card does not give to everybody.")
     ] = False,
@@ -235,7 +248,7 @@ def build(
     Example: uac build wavcaps --raw downloads/wavcaps --exclude audiocaps/test,clotho/evaluation
     """
     from ..dataset_scripts.build import build as build_source
-    from ..dataset_scripts.overlap import Exclusion
+    from ..dataset_scripts.marking import Exclusion
     from ..dataset_scripts.source import source
 
     chosen = [source(name) for name in names]  # a wrong name is told before anything is built
@@ -247,6 +260,7 @@ def build(
     if not all(makes_sound.values()):
         sound = _sound(audio, embed_audio, sampling_rate, mono, max_duration, require_audio)
     excluded = [Exclusion.parse(written) for written in _listed(exclude)]
+    score_plan = _scores(scores, min_score, names)
     for name in names:
         report = build_source(
             name,
@@ -262,8 +276,26 @@ def build(
             has_rights=has_rights,
             options=made if makes_sound[name] else None,
             sound=None if makes_sound[name] else sound,
+            scores=score_plan,
         )
         _print_build(report)
+
+
+def _scores(path: Path | None, min_score: float | None, names: list[str]) -> ScorePlan | None:
+    """Returns what to do with a file of scores; None without --scores.
+
+    Raises:
+        InputError: a threshold and no scores, scores for several datasets, or a file that cannot be used.
+    """
+    if path is None:
+        if min_score is not None:
+            raise InputError("there is no --scores FILE that --min-score could be compared with; `uac score-clips` writes one.")
+        return None
+    from ..dataset_scripts.scores import score_plan
+
+    if len(names) > 1:
+        raise InputError(f"--scores {path} was given for {len(names)} datasets; build them one by one, each with its own file.")
+    return score_plan(path, min_score=min_score)
 
 
 def _sound(

@@ -66,7 +66,7 @@ class AuditEval(RowSource):
 
     def derived(self, row: Record) -> list[Record]:
         """Returns the two files and the label; the message is in `extra_json`."""
-        label = [score["value"] for score in row["scores"]] or None
+        label = [score["value"] for score in row["scores"] if score["producer"] == "label"] or None
         return [{"audios": [row["audio_ref"]["member"], row["audio_ref_b"]["member"]], "label": label}]
 
 

@@ -17,11 +17,9 @@ from unified_audiocaps.dataset_scripts.built import BuiltSet, built_set
 from unified_audiocaps.dataset_scripts.card import render
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.dataset_scripts.keys import freesound_key
+from unified_audiocaps.dataset_scripts.marking import Exclusion, Marker, Marking
 from unified_audiocaps.dataset_scripts.overlap import (
-    Exclusion,
     Index,
-    Marker,
-    Marking,
     OverlapReport,
     Places,
     compare_list,
@@ -181,7 +179,7 @@ def test_excluded_sounds_are_dropped_whole(tmp_path: Path, out: Path, written: s
     assert json.loads(dropped[0]["record_json"]) == {
         "audiocap_id": "0", "youtube_id": V, "start_time": "30", "caption": "A sound"
     }  # fmt: skip
-    assert report.skipped["validation"] == "left out: --exclude dropped all of its rows"
+    assert report.skipped["validation"].startswith("left out: all of its rows were dropped (")
     assert "validation-" not in render(out)
     assert not list(report.path.glob("validation*"))
     assert build("audiocaps_v2", raw=v2(tmp_path), out=out, exclude=[Exclusion.parse(written)]).reused
@@ -203,7 +201,7 @@ def test_what_cannot_be_excluded_is_explained(tmp_path: Path, out: Path) -> None
         Exclusion.parse("audiocaps/test:near")
     with pytest.raises(InputError, match="twice"):
         build("audiocaps_v2", raw=raw, out=out, exclude=[Exclusion("audiocaps/test"), Exclusion("audiocaps/test", "clip")])
-    with pytest.raises(InputError, match="--exclude leaves no row of it"):
+    with pytest.raises(InputError, match="no row of it is left: "):
         build("audiocaps_v2", raw=raw, out=out, splits=["val"], exclude=[Exclusion("audiocaps/test")])
 
 
@@ -218,7 +216,7 @@ def test_a_set_that_is_replaced_while_it_is_read_is_read_again(
             raise InputError("a shard is gone")
         return places_of(found)
 
-    monkeypatch.setattr("unified_audiocaps.dataset_scripts.overlap.places_of", once)
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.marking.places_of", once)
     report = build("audiocaps_v2", raw=v2(tmp_path), out=out)
     assert calls == ["audiocaps/test"] * 2
     assert report.statistics["total"]["overlaps"]["audiocaps/test"]["clip"] == 2

@@ -12,8 +12,8 @@ from unified_audiocaps.dataset_scripts import views
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError
+from unified_audiocaps.dataset_scripts.marking import EVALUATION_SPLITS
 from unified_audiocaps.dataset_scripts.mixture import MixReport, mix
-from unified_audiocaps.dataset_scripts.overlap import EVALUATION_SPLITS
 from unified_audiocaps.dataset_scripts.recipe import load_recipe, shipped_recipes
 from unified_audiocaps.dataset_scripts.source import source
 

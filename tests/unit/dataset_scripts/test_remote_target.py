@@ -17,7 +17,7 @@ from unified_audiocaps.dataset_scripts.errors import (
     StorageError,
     UnknownNameError,
 )
-from unified_audiocaps.dataset_scripts.overlap import Exclusion
+from unified_audiocaps.dataset_scripts.marking import Exclusion
 from unified_audiocaps.dataset_scripts.remote_target import open_target
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures/sources"

@@ -149,3 +149,30 @@ def test_files_of_another_kind(tmp_path, content, message):
         score_plan(tmp_path / "gone.csv")
     with pytest.raises(InputError, match="--min-score is nan"):
         score_plan(tmp_path / "s.csv", min_score=float("nan"))
+
+
+def test_a_build_keeps_scores_and_drops_what_is_too_low(tmp_path):
+    from unified_audiocaps.dataset_scripts.build import build
+    from unified_audiocaps.dataset_scripts.built import built_set
+
+    out = tmp_path / "unified-audiocaps"
+    build("sample", out=out)
+    ids = built_set("sample/test", out).table(["id"])["id"].to_pylist()
+    path = tmp_path / "scores.csv"
+    path.write_text("id,score\n" + "".join(f"{one},{i / 10}\n" for i, one in enumerate(ids[:-1])), encoding="utf-8")
+    plain = score_plan(path)
+    report = build("sample", out=out, scores=plain, splits=["test"])
+    rows = built_set("sample/test", out).table(["id", "scores"]).to_pylist()
+    assert [row["scores"] for row in rows] == [
+        *([{"name": "clap_similarity", "value": i / 10, "producer": "scores.csv"}] for i in range(len(ids) - 1)),
+        [],
+    ]
+    assert report.dropped == {}
+    assert build("sample", out=out, scores=plain, splits=["test"]).reused
+    report = build("sample", out=out, scores=score_plan(path, min_score=0.5), splits=["test"])
+    assert built_set("sample/test", out).table(["id"])["id"].to_pylist() == ids[5:-1]
+    assert report.dropped == {"score:clap_similarity:below_0.5": 5, "score:clap_similarity:none": 1}
+    with pytest.raises(InputError, match=r"no row of it is left: 22 by score:clap_similarity:below_9.0, 2 by"):
+        everything = [*ids, *built_set("sample/train", out).table(["id"])["id"].to_pylist()]
+        path.write_text("id,score\n" + "".join(f"{one},0.1\n" for one in everything[:-2]), encoding="utf-8")
+        build("sample", out=out, scores=score_plan(path, min_score=9.0))
