@@ -190,6 +190,23 @@ def build(
     has_rights: Annotated[
         bool, typer.Option("--i-have-rights", help="For hf://: you have the rights that a card does not give to everybody.")
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="CONFIG", help="adc_acc: base clips, a config built with sound, or config/split."),
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="DIR", help="adc_acc: event clips with events.csv (file,label,category).")
+    ] = None,
+    pairs: Annotated[int | None, typer.Option("--pairs", metavar="N", help="adc_acc: rows, a multiple of 6.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="adc_acc: of all draws. [default: 0]")] = None,
+    snr: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--snr", metavar="LOW HIGH", help="adc_acc: level of an event against its base, dB. [default: 0 10]"),
+    ] = None,
+    embed_audio: Annotated[bool, typer.Option("--embed-audio", help="adc_acc: put the sounds into the rows, as FLAC.")] = False,
+    sampling_rate: Annotated[
+        int | None, typer.Option("--sampling-rate", metavar="HZ", help="adc_acc: of the sounds. [default: 16000]")
+    ] = None,
 ) -> None:
     """Build datasets: upstream files in, parquet for load_dataset out.
 
@@ -211,6 +228,15 @@ def build(
         SOURCES.get(name)
     folder = out or Settings.from_environment().data
     excluded = [Exclusion.parse(written) for written in _listed(exclude)]
+    options = {
+        "base": base,
+        "events": events,
+        "pairs": pairs,
+        "seed": seed,
+        "snr": snr,
+        "embed_audio": embed_audio or None,
+        "sampling_rate_hz": sampling_rate,
+    }
     for name in names:
         report = build_source(
             name,
@@ -224,6 +250,7 @@ def build(
             mark_overlaps=mark_overlaps,
             exclude=excluded,
             has_rights=has_rights,
+            options=options,
         )
         _print_build(report)
 
