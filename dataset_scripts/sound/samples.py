@@ -82,7 +82,9 @@ def _by_torchcodec(source: bytes | Path, start_s: float, end_s: float | None, pr
         raise SoundError("empty" if isinstance(source, bytes) or source.is_file() else "missing", "the file has no bytes")
     # ISO media (m4a, mp4) and Matroska (webm) are all that libsndfile lacks: anything else is damaged, or no sound.
     if content[4:8] != b"ftyp" and content[:4] != b"\x1a\x45\xdf\xa3":
-        raise SoundError("unreadable", f"no format that can be read ({problem})") from problem
+        # In full it names the object in memory: the same file would be told in other words every time.
+        what = getattr(problem, "error_string", problem)
+        raise SoundError("unreadable", f"no format that can be read ({what})") from problem
     try:
         from torchcodec.decoders import AudioDecoder
 

@@ -254,7 +254,7 @@ class AdcAcc(Source):
                     except SoundError as problem:
                         failed += 1
                         record = {"base": cell["id"], "b": b.file, "c": c.file, "why": problem.what}
-                        key = _triple_name(options["config"], cell["id"], names[drawn[0]], names[drawn[1]])
+                        key = _triple_name(part, cell["id"], names[drawn[0]], names[drawn[1]])
                         row_id = f"{self.name}/{part.split}/{key}"
                         log.left_out.append(LeftOut(problem.reason, row_id, options["base"], number, record))
                         continue
@@ -286,7 +286,7 @@ class AdcAcc(Source):
         mixed = mixing.triple(base, (placed[0], placed[1]))
         if max(one.end for one in placed) <= mixed.first_active:
             template = edits.BEFORE
-        stem = _triple_name(options["config"], clip.row["id"], *names)
+        stem = _triple_name(part, clip.row["id"], *names)
         said = {"a": clip.row["caption"]}
         for role, event in zip("bc", events, strict=True):
             said[f"a{role}"] = edits.mixture_caption(clip.row["caption"], event.label, template)
@@ -532,13 +532,14 @@ def _names(events: Sequence[Event]) -> list[str]:
     return [event.file.replace("/", "-") if name in twice else name for event, name in zip(events, short, strict=True)]
 
 
-def _triple_name(config: str, base_id: str, b: str, c: str) -> str:
-    """Returns what ids and file names call a triple.
+def _triple_name(part: Part, base_id: str, b: str, c: str) -> str:
+    """Returns what ids and file names call a triple: the base's id without config and split, then the events.
 
-    >>> _triple_name("wavcaps", "wavcaps/AudioSet_SL/Y123", "dog_1", "bell-2")
+    >>> _triple_name(Part("train", None, {}, options={"config": "wavcaps"}), "wavcaps/AudioSet_SL/Y123", "dog_1", "bell-2")
     'AudioSet_SL-Y123__dog_1__bell-2'
     """
-    return f"{base_id.removeprefix(config + '/').replace('/', '-')}__{b}__{c}"
+    key = base_id.removeprefix(f"{part.options['config']}/").removeprefix(f"{part.split}/")
+    return f"{key.replace('/', '-')}__{b}__{c}"
 
 
 def _read(folder: Path, clips: Sequence[Sequence[Any]]) -> Iterator[tuple[tuple[str, int, int, int, int], Record]]:
