@@ -440,19 +440,22 @@ def stats(
 @app.command()
 def view(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A built set: config, or config/split.")],
-    kind: Annotated[str, typer.Option("--as", metavar="VIEW", help="captions, qa, references or messages.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .jsonl, .parquet, or .csv (captions and qa).")],
+    kind: Annotated[
+        str, typer.Option("--as", metavar="VIEW", help="captions, qa, references, messages, difference or commonality.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .jsonl, .parquet, or .csv (views without lists).")],
     split: Annotated[str | None, typer.Option("--split", help="Only this split; the same as NAME/SPLIT.")] = None,
     style: Annotated[str | None, typer.Option("--style", help="Only captions in this style, such as long or short.")] = None,
     prompt: Annotated[str | None, typer.Option("--prompt", help="messages: what the user asks before a caption.")] = None,
-    audio_root: Annotated[str, typer.Option("--audio-root", help="messages: put before every file name.")] = "",
+    audio_root: Annotated[str, typer.Option("--audio-root", help="Views with sounds: put before every file name.")] = "",
     only: Annotated[str | None, typer.Option("--only", metavar="WHAT", help="messages: captions or qa. [default: both]")] = None,
     data: Data = None,
 ) -> None:
-    """Write a flat view of a built dataset: a caption per row, a question per row, references, or chats for fine-tuning.
+    """Write a flat view of a built dataset: a caption or question per row, references, chats, what two sounds differ in.
 
     Views to train on leave out absent and blank texts; references keep absent ones, and are what `uac score --references`
-    reads. messages are rows {"messages": [...], "audios": [...]}, as ms-swift and others read them.
+    reads. messages are rows {"messages": [...], "audios": [...]}, as ms-swift and others read them: two sounds where a text tells
+    of two. difference and commonality are rows of a pair's two sounds and the text to train on.
 
     Example: uac view audiocaps/test --as references --out references.jsonl
     """
@@ -461,12 +464,14 @@ def view(
 
     if split is not None and "/" in name:
         raise InputError(f"the split is given twice, in {name!r} and as --split {split!r}; expected one of them.")
-    if (prompt is not None or audio_root or only) and kind != "messages":
-        raise InputError(f"--prompt, --audio-root and --only shape messages; expected --as messages, not --as {kind}.")
+    if (prompt is not None or only) and kind != "messages":
+        raise InputError(f"--prompt and --only shape messages; expected --as messages, not --as {kind}.")
+    if audio_root and kind not in {"messages", *views.PAIR_PROMPTS}:
+        raise InputError(f"--audio-root is for views with sounds; expected --as messages, difference or commonality, not {kind}.")
     one = built_set(f"{name}/{split}" if split else name, data or Settings.from_environment().data)
-    options: dict[str, Any] = (
-        {"prompt": prompt or views.PROMPT, "audio_root": audio_root, "only": only} if kind == "messages" else {}
-    )
+    options: dict[str, Any] = {"audio_root": audio_root} if kind in {"messages", *views.PAIR_PROMPTS} else {}
+    if kind == "messages":
+        options |= {"prompt": prompt, "only": only}
     n = views.write(
         one,
         kind,

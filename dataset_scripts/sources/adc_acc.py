@@ -89,7 +89,7 @@ class AdcAcc(Source):
     repo = "unified-audiocaps"
     where_to_get = "Base clips are any dataset that was built with sound; events are sound files of yours with events.csv."
     # Rows with sound are large; what a part's rows hold is known when it is read.
-    row_group_rows: int = 6_000  # type: ignore[misc] # a class variable elsewhere
+    row_group_rows: int = 60  # type: ignore[misc] # a class variable elsewhere
     options: ClassVar[Mapping[str, str]] = {
         "base": "a config that was built with sound, or one split of it: config/split",
         "events": f"folder of the event clips with {TABLE} (file,label,category)",
