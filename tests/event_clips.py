@@ -1,4 +1,4 @@
-"""A library of single events for the pairs, synthesised: sixteen sounds of eight labels, at several rates and with 5.1 channels."""
+"""A library of single events for the pairs, synthesised: sixteen sounds of eight labels, at several rates, one in 5.1."""
 
 import csv
 from pathlib import Path

@@ -36,6 +36,7 @@ _FLOOR = 10 ** (FLOOR_DBFS / 10)
 _MARGIN_DB = 0.1  # meters that oversample four times with other filters differ by less, but for noise up to half the rate
 # Rounding a and b to 16 bits moves a sample by one unit at most, and a sample between samples by the filter's gain times that.
 _LIMIT = 10 ** ((PEAK_DBTP - _MARGIN_DB) / 20) - 4 / FULL_SCALE
+_ROUNDS = 20  # nearly always two are enough
 _TAPS = 24
 _BLOCK = 4096  # samples whose windows fit into a processor's cache
 
@@ -246,34 +247,36 @@ class Triple:
 def triple(base: Base, events: tuple[Placed, Placed]) -> Triple:
     """Returns the files of a base and two events.
 
-    The events' gains g solve P(G g e) = P(G a) 10^(SNR/10), with the common gain G, by iteration: which frames are active depends
-    on the gains. G is min(1, limit / peak), the peak being the largest true peak of a, a + g_b b and a + g_c c, and the limit
-    -1 dBTP less 0.1 dB and four 16-bit units for rounding. G a and G g e are rounded to 16 bits apart and added as whole numbers: the
-    difference of two files is the event itself.
+    The events' gains g solve P(G g e) = P(G a) 10^(SNR/10) with the common gain G; which frames are active depends on the gains,
+    and of several solutions the one with most active frames is taken. G is lowered from 1 until G times the largest true peak of
+    a, a + g_b b and a + g_c c meets the limit, -1 dBTP less 0.1 dB and four 16-bit units for rounding. G a and G g e are rounded
+    to 16 bits apart and added as whole numbers: the difference of two files is the event itself.
 
     Raises:
-        SoundError: in these files an event lies more than 0.5 dB beside its level (`snr`), or samples are cut (`clipping`).
+        SoundError: in these files an event lies more than 0.5 dB beside its level (`snr`), samples are cut or no gain is found
+            that keeps the peaks under the limit (`clipping`), or a sound is below -60 dBFS throughout (`inaudible`,
+            `base_inaudible`).
     """
     levels = [Levels.of(event.samples, base.rate_hz) for event in events]
     gain = 1.0
-    gains = [_event_gain(base.levels, one, gain, event.snr_db) for one, event in zip(levels, events, strict=True)]
-    # A lower common gain may take frames below the floor, which changes the events' gains, and these the peak.
-    for _ in range(3):
-        before = gain, gains
-        gain = min(1.0, _LIMIT / max(base.peak, *map(functools.partial(_peak, base), events, gains)))
+    for _ in range(_ROUNDS):
         gains = [_event_gain(base.levels, one, gain, event.snr_db) for one, event in zip(levels, events, strict=True)]
-        if gains == before[1]:
+        room = _LIMIT / max(base.peak, *map(functools.partial(_peak, base), events, gains))
+        if gain <= room * (1 + 1e-9):
             break
+        gain = room
+    else:
+        raise SoundError("clipping", f"no common gain keeps the files under {PEAK_DBTP:g} dBTP")
     a = quantised(base.samples, gain)
     mixed, snrs = [], []
     for event, event_gain in zip(events, gains, strict=True):
         layer = quantised(event.samples, gain * event_gain)
         whole = a.copy()
         whole[event.onset : event.end] += layer
-        if whole.max() >= FULL_SCALE or whole.min() < -FULL_SCALE or np.abs(layer).max() >= FULL_SCALE:
+        if whole.max() >= FULL_SCALE or whole.min() < -FULL_SCALE:
             raise SoundError("clipping", "samples of the mixture are beyond full scale")
         mixed.append(whole.astype(np.int16))
-        snrs.append(snr_db(layer.astype(np.int16), a.astype(np.int16), base.rate_hz))
+        snrs.append(snr_db(layer / FULL_SCALE, a / FULL_SCALE, base.rate_hz))
         if not abs(snrs[-1] - event.snr_db) <= SNR_TOLERANCE_DB:
             raise SoundError("snr", f"the event lies at {snrs[-1]:.2f} dB in place of {event.snr_db:.2f} dB")
     finished = a.astype(np.int16)
@@ -296,16 +299,17 @@ def _event_gain(base: Levels, event: Levels, gain: float, target_db: float) -> f
     wanted = base.power(gain) * 10 ** (target_db / 10)
     if not wanted:
         raise SoundError("base_inaudible", f"at a common gain of {gain:.4f} no 20 ms of the base reach {FLOOR_DBFS:g} dBFS")
-    found = math.sqrt(wanted / gain**2 / (event.power() or math.inf))
-    for _ in range(20):
-        power = event.power(gain * found)
-        if not power:
-            raise SoundError("inaudible", f"at {target_db:.2f} dB no 20 ms of the event reach {FLOOR_DBFS:g} dBFS")
-        factor = math.sqrt(wanted / power)
-        found *= factor
-        if abs(factor - 1) < 1e-9:  # far below a 16-bit unit
-            break
-    return found
+    # With the k loudest frames active the gain is sqrt(wanted / their mean): right where just these reach the floor then.
+    order = np.argsort(-event.powers, kind="stable")
+    powers, lengths = event.powers[order], event.lengths[order]
+    means = np.cumsum(powers * lengths) / np.cumsum(lengths)
+    with np.errstate(divide="ignore", over="ignore"):
+        squares = wanted / means
+    is_right = (powers * squares >= _FLOOR) & (np.append(powers[1:], 0.0) * squares < _FLOOR)
+    found = np.flatnonzero(is_right & np.isfinite(squares))
+    if not len(found):
+        raise SoundError("inaudible", f"at {target_db:.2f} dB no 20 ms of the event reach {FLOOR_DBFS:g} dBFS")
+    return float(math.sqrt(squares[found[-1]])) / gain
 
 
 def _peak(base: Base, event: Placed, event_gain: float) -> float:
