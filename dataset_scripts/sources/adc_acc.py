@@ -41,9 +41,11 @@ from ..upstream.files import Found, Part, RawFile
 
 RATE_HZ = 16_000
 SNR_DB = (0.0, 10.0)
-LONGEST_BASE_S = 30.5  # Clotho's clips last up to 30 s; longer ones would make row groups of several hundred megabytes
+LONGEST_BASE_S = 30.5  # Clotho's clips last up to 30 s
 
 _TRIPLES_PER_PART = 1_000
+_ROW_GROUP_BYTES = 40 << 20  # of sound, before FLAC makes it smaller: several row groups are in memory at once
+_ROW_GROUP_TRIPLES = 1_000  # without sound
 _EDITS = (
     ("add", "a", "ab"),
     ("add", "a", "ac"),
@@ -158,7 +160,7 @@ class AdcAcc(Source):
         data = without if without is not None else Path("unified-audiocaps")
         if base.partition("/")[0] == self.name:
             raise InputError(f"--base {base} is made of pairs; expected a dataset of single clips.")
-        clips, notes = _usable(built_set(base, data))
+        clips, longest_s, notes = _usable(built_set(base, data))
         library = read_library(Path(events), sampling_rate_hz)
         per_clip = _label_pairs(library.events)
         if not per_clip:
@@ -180,6 +182,7 @@ class AdcAcc(Source):
             "snr_db": [low, high],
             "embed_audio": bool(embed_audio),
             "rate_hz": sampling_rate_hz,
+            "longest_s": longest_s,
             "events": [[event.file, event.label, event.category] for event in library.events],
             "events_sha256": library.digest,
         }
@@ -201,7 +204,11 @@ class AdcAcc(Source):
 
     def read_part(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yields the rows of a part, six per triple."""
-        self.row_group_rows = 60 if part.options["embed_audio"] else 6_000
+        triples = _ROW_GROUP_TRIPLES
+        if part.options["embed_audio"]:  # two files of two bytes per sample in a row
+            row_bytes = 4 * part.options["rate_hz"] * part.options["longest_s"]
+            triples = max(1, min(10, int(_ROW_GROUP_BYTES / row_bytes) // len(_EDITS)))
+        self.row_group_rows = triples * len(_EDITS)
         return self._batches(part)
 
     def _batches(self, part: Part) -> Iterator[pa.RecordBatch]:
@@ -417,13 +424,14 @@ def _said(
     }
 
 
-def _usable(base: BuiltSet) -> tuple[dict[str, list[tuple[str, int]]], list[str]]:
-    """Returns per split where its base clips stand (shard, row), and what is to be said about the others.
+def _usable(base: BuiltSet) -> tuple[dict[str, list[tuple[str, int]]], float, list[str]]:
+    """Returns per split where its base clips stand (shard, row), how long they are at most, and what to say about the others.
 
     Raises:
         InputError: no row has both a sound and a caption.
     """
     found: dict[str, list[tuple[str, int]]] = {}
+    longest_s = 0.0
     lost = {"no sound": 0, "no caption": 0, f"more than {LONGEST_BASE_S:g} s": 0}
     for split, _, path in base.shards():
         begin = 0
@@ -434,8 +442,10 @@ def _usable(base: BuiltSet) -> tuple[dict[str, list[tuple[str, int]]], list[str]
             long = pc.fill_null(pc.greater(batch["duration_s"], LONGEST_BASE_S), False).to_numpy(zero_copy_only=False)
             for name, which in zip(lost, (silent, mute & ~silent, long & ~mute & ~silent), strict=True):
                 lost[name] += int(which.sum())
-            rows = np.flatnonzero(~(silent | mute | long)) + begin
-            found.setdefault(split, []).extend((path.name, int(row)) for row in rows)
+            rows = np.flatnonzero(~(silent | mute | long))
+            found.setdefault(split, []).extend((path.name, begin + int(row)) for row in rows)
+            durations_s = pc.fill_null(batch["duration_s"], LONGEST_BASE_S).to_numpy()[rows]
+            longest_s = max(longest_s, float(durations_s.max(initial=0.0)))
             begin += batch.num_rows
     found = {split: rows for split, rows in found.items() if rows}
     if not found:
@@ -444,7 +454,7 @@ def _usable(base: BuiltSet) -> tuple[dict[str, list[tuple[str, int]]], list[str]
             f"--base {base.name} has no clip to mix with: {why or 'it is empty'}; expected rows with sound and a caption. "
             "Build it with its sound first."
         )
-    return found, [f"--base {base.name}: {n:,} rows with {name} are left out" for name, n in lost.items() if n]
+    return found, longest_s, [f"--base {base.name}: {n:,} rows with {name} are left out" for name, n in lost.items() if n]
 
 
 def _label_pairs(events: Sequence[Event]) -> int:
