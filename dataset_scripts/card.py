@@ -6,6 +6,7 @@ import functools
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -315,3 +316,14 @@ def _row(label: str, figures: dict[str, Any]) -> str:
         shown("qa", ",d"),
     ]
     return f"| {label} | {' | '.join(cells)} |"
+
+
+def clips_in_words(clips: Mapping[str, int | None]) -> str:
+    """Returns the documented number of clips per split for people.
+
+    >>> clips_in_words({"train": 49838, "test": None}), clips_in_words({"train": None, "test": None})
+    ('train 49,838, test ?', 'not documented')
+    """
+    if all(count is None for count in clips.values()):
+        return "not documented"
+    return ", ".join(f"{split} {'?' if count is None else f'{count:,}'}" for split, count in clips.items())

@@ -1,8 +1,8 @@
-"""Flat views of the one schema: a caption per row, a question per row, references per clip, chat messages for fine-tuning.
+"""Flat views of the one schema: a caption per row, a question per row, references per clip, chats, what tells two sounds apart.
 
 - A view is a function from rows (a record batch or a table of the schema) to a table; `apply` runs it over a
   `datasets.Dataset` or a streaming one, batch by batch. The order of rows, captions and questions is kept.
-- Views to train on (`captions`, `qa`, `messages`) leave out absent and blank texts; `references` keep absent ones, as scoring
+- Views to train on (all but `references`) leave out absent and blank texts; `references` keep absent ones, as scoring
   needs.
 - Without a style, `captions` and `messages` take all styles but raw descriptions; `references` takes the style of the first
   caption.
@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -35,6 +35,10 @@ Rows: TypeAlias = pa.RecordBatch | pa.Table
 
 RAW_STYLE = "description"
 PROMPT = "Describe the audio."
+PAIR_PROMPTS = {
+    "difference": "What changes from the first audio to the second?",
+    "commonality": "What do the two audios have in common?",
+}
 COLUMNS = ("id", "captions", "qa", "audio_ref", "audio_ref_b", "source_key")
 FORMATS = (".jsonl", ".csv", ".parquet")
 
@@ -102,17 +106,18 @@ def references(rows: Rows, *, style: str | None = None) -> pa.Table:
 
 
 def messages(
-    rows: Rows, *, style: str | None = None, prompt: str = PROMPT, audio_root: str = "", only: str | None = None
+    rows: Rows, *, style: str | None = None, prompt: str | None = None, audio_root: str = "", only: str | None = None
 ) -> pa.Table:
     """Returns one row per caption and per question as a chat: `messages` (user, then assistant) and `audios`.
 
-    The user's text begins with one `<audio>` per sound, as ms-swift and others read it. A caption's own prompt is taken where it
-    has one. `audios` holds file names, or upstream keys where there is no file name. With a style there are no questions.
+    The user's text begins with one `<audio>` per sound, as ms-swift and others read it. Of a pair, a caption of one side goes
+    with that side's sound, all else with both. A caption's own prompt is taken where it has one. `audios` holds file names, or
+    upstream keys where there is no file name. With a style there are no questions.
 
     Args:
         rows: rows of the schema.
         style: only captions in this style.
-        prompt: what the user says before a caption.
+        prompt: what the user says before a caption; None for `PROMPT`, and `PAIR_PROMPTS` before what is said about two sounds.
         audio_root: put before every file name.
         only: `captions` or `qa`; None for both.
 
@@ -130,9 +135,9 @@ def messages(
     keep &= pc.fill_null(chosen, not style).to_numpy(zero_copy_only=False)
     keep &= only != "qa"
     said = flat.take(pa.array(np.flatnonzero(keep)))
-    asked = pc.coalesce(said.field("prompt"), pa.scalar(prompt))
+    asked = pc.coalesce(said.field("prompt"), _asked(said) if prompt is None else pa.scalar(prompt))
     row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)[keep]
-    users, assistants, order = [asked], [said.field("text")], [row * 2]
+    users, assistants, order, sides = [asked], [said.field("text")], [row * 2], [said.field("side")]
     if not style and only != "captions":
         questions = _one(rows["qa"])
         found = questions.flatten()
@@ -140,11 +145,15 @@ def messages(
         answered = found.take(pa.array(np.flatnonzero(usable)))
         users.append(answered.field("question"))
         assistants.append(answered.field("answer"))
+        sides.append(pa.nulls(len(answered), pa.string()))
         order.append(np.asarray(pc.list_parent_indices(questions), dtype=np.int64)[usable] * 2 + 1)
     place = np.concatenate(order)
     turn = np.argsort(place, kind="stable")
-    of_row = pa.array(place[turn] // 2)
-    sounds = _sounds(rows, audio_root).take(of_row)
+    first, second = (names.take(pa.array(place[turn] // 2)) for names in _sounds(rows, audio_root))
+    side, nothing = pa.concat_arrays(sides).take(pa.array(turn)), pa.scalar(None, pa.string())
+    is_second = pc.and_(pc.fill_null(pc.equal(side, "b"), False), second.is_valid())
+    is_first = pc.fill_null(pc.equal(side, "a"), False)
+    sounds = interleaved([pc.if_else(is_second, nothing, first), pc.if_else(is_first, nothing, second)])
     marks = pc.binary_repeat("<audio>", pa.array(lengths_of(sounds)))
     user = pc.binary_join_element_wise(marks, pa.concat_arrays(users).take(pa.array(turn)), "")
     n = len(turn)
@@ -155,7 +164,64 @@ def messages(
     return pa.table({"messages": interleaved(turns), "audios": sounds})
 
 
-VIEWS: dict[str, Callable[..., pa.Table]] = {"captions": captions, "qa": qa, "references": references, "messages": messages}
+def _asked(said: pa.StructArray) -> pa.StringArray:
+    """Returns what is asked for captions that have no prompt of their own."""
+    found: Any = pa.scalar(PROMPT)
+    for style, prompt in PAIR_PROMPTS.items():
+        found = pc.if_else(pc.fill_null(pc.equal(said.field("style"), style), False), prompt, found)
+    return found
+
+
+def difference(rows: Rows, *, style: str | None = None, audio_root: str = "") -> pa.Table:
+    """Returns one row per sentence about what changes between two sounds: `id`, `audio`, `audio_b`, `target`.
+
+    Args:
+        rows: rows of the schema; those with one sound are left out.
+        style: must be None; the view has one of its own.
+        audio_root: put before every file name.
+
+    Raises:
+        InputError: a style is given.
+    """
+    return _about_pairs(rows, "difference", style, audio_root)
+
+
+def commonality(rows: Rows, *, style: str | None = None, audio_root: str = "") -> pa.Table:
+    """Returns one row per sentence about what two sounds have in common: `id`, `audio`, `audio_b`, `target`.
+
+    Args:
+        rows: rows of the schema; those with one sound are left out.
+        style: must be None; the view has one of its own.
+        audio_root: put before every file name.
+
+    Raises:
+        InputError: a style is given.
+    """
+    return _about_pairs(rows, "commonality", style, audio_root)
+
+
+def _about_pairs(rows: Rows, name: str, style: str | None, audio_root: str) -> pa.Table:
+    if style:
+        raise InputError(f"the style {style!r} was given for the view {name}, which has one of its own; leave it out.")
+    listed = _one(rows["captions"])
+    flat = listed.flatten()
+    first, second = _sounds(rows, audio_root)
+    is_pair = pc.and_(first.is_valid(), second.is_valid()).take(pc.list_parent_indices(listed))
+    keep = _usable(flat, "text") & pc.fill_null(pc.equal(flat.field("style"), name), False).to_numpy(zero_copy_only=False)
+    places = pa.array(np.flatnonzero(keep & is_pair.to_numpy(zero_copy_only=False)))
+    row = pc.list_parent_indices(listed).take(places)
+    columns = {"audio": first.take(row), "audio_b": second.take(row), "target": flat.field("text").take(places)}
+    return pa.table({"id": _one(rows["id"]).take(row), **columns})
+
+
+VIEWS: dict[str, Callable[..., pa.Table]] = {
+    "captions": captions,
+    "qa": qa,
+    "references": references,
+    "messages": messages,
+    "difference": difference,
+    "commonality": commonality,
+}
 
 
 def apply(
@@ -165,7 +231,7 @@ def apply(
 
     Args:
         rows: what to look at; sound is neither read nor decoded.
-        name: `captions`, `qa`, `references` or `messages`.
+        name: one of `VIEWS`.
         **options: of the view's function.
 
     Raises:
@@ -283,13 +349,14 @@ def _repeated(rows: Rows, listed: pa.ListArray, places: pa.Array) -> pa.StringAr
     return _one(rows["id"]).take(pc.list_parent_indices(listed).take(places))
 
 
-def _sounds(rows: Rows, root: str) -> pa.ListArray:
-    """Returns per row the names of its one or two sounds."""
+def _sounds(rows: Rows, root: str) -> tuple[pa.StringArray, pa.StringArray]:
+    """Returns per row the names of its sound and of its second sound; null where there is none."""
     first, second = _one(rows["audio_ref"]), _one(rows["audio_ref_b"])
     n = len(first)
     one = pc.coalesce(first.field("file_name"), first.field("key"), _one(rows["source_key"]))
     other = pc.coalesce(second.field("file_name"), second.field("key"))
-    names: Iterable[pa.Array] = (one, pc.if_else(second.is_valid(), other, pa.scalar(None, pa.string())))
+    other = pc.if_else(second.is_valid(), other, pa.scalar(None, pa.string()))
     prefix = root if not root or root.endswith("/") else f"{root}/"
-    placed = [pc.binary_join_element_wise(text(prefix, n), name, "") for name in names] if prefix else list(names)
-    return interleaved(placed)
+    if not prefix:
+        return one, other
+    return pc.binary_join_element_wise(text(prefix, n), one, ""), pc.binary_join_element_wise(text(prefix, n), other, "")

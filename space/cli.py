@@ -96,6 +96,7 @@ def sources(
 
     Example: uac sources wavcaps
     """
+    from ..dataset_scripts.card import clips_in_words
     from ..dataset_scripts.source import describe_sources, source
 
     if name is not None:
@@ -110,19 +111,18 @@ def sources(
     if as_json:
         _print_json(found)
         return
-    rows = [(s["name"], s["release"], _clips(s["clips"]), s["needs"], textwrap.shorten(s["license_text"], 44)) for s in found]
+    rows = [
+        (s["name"], s["release"], clips_in_words(s["clips"]), s["needs"], textwrap.shorten(s["license_text"], 44)) for s in found
+    ]
     _table(rows, ("NAME", "RELEASE", "SPLITS AND CLIPS", "NEEDS", "LICENCE OF THE TEXTS"))
-
-
-def _clips(found: dict[str, int | None]) -> str:
-    """Returns the documented number of clips per split, `?` where none is documented."""
-    return ", ".join(f"{split} {'?' if n is None else f'{n:,}'}" for split, n in found.items())
 
 
 def _about(one: Source, found: dict[str, Any]) -> str:
     """Returns what a person has to know about a dataset before they build it."""
+    from ..dataset_scripts.card import clips_in_words
+
     lines = [f"{one.name}: {one.title}, release {one.release}", ""]
-    lines += [f"documented clips: {_clips(found['clips'])}"]
+    lines += [f"documented clips: {clips_in_words(found['clips'])}"]
     lines += [f"subsets: {', '.join(found['subsets'])}"] if found["subsets"] else []
     lines += [f"licence of the texts: {found['license_text']}", f"licence of the sound: {found['license_audio']}"]
     lines += [f"homepage: {found['homepage']}", f"needs: {found['needs']}"]
@@ -208,7 +208,9 @@ def build(
     embed_audio: Annotated[
         bool, typer.Option("--embed-audio", help="Store the sound as FLAC in the parquet files, not the paths of the files.")
     ] = False,
-    sampling_rate: Annotated[int | None, typer.Option("--sampling-rate", metavar="HZ", help="Resample to this rate.")] = None,
+    sampling_rate: Annotated[
+        int | None, typer.Option("--sampling-rate", metavar="HZ", help="Resample to this rate. [adc_acc: 16000]")
+    ] = None,
     mono: Annotated[bool, typer.Option("--mono", help="Mix all channels into one.")] = False,
     max_duration: Annotated[
         float | None, typer.Option("--max-duration", metavar="S", help="Store at most the first S seconds of a sound.")
@@ -231,6 +233,19 @@ def build(
     has_rights: Annotated[
         bool, typer.Option("--i-have-rights", help="For hf://: you have the rights that a card does not give to everybody.")
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="CONFIG", help="adc_acc: base clips, a config built with sound, or config/split."),
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option("--events", metavar="DIR", help="adc_acc: event clips with events.csv (file,label,category).")
+    ] = None,
+    pairs: Annotated[int | None, typer.Option("--pairs", metavar="N", help="adc_acc: rows, a multiple of 6.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="adc_acc: of all draws. [default: 0]")] = None,
+    snr: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--snr", metavar="LOW HIGH", help="adc_acc: level of an event against its base, dB. [default: 0 10]"),
+    ] = None,
 ) -> None:
     """Build datasets: upstream files in, parquet for load_dataset out.
 
@@ -253,12 +268,17 @@ def build(
 
     chosen = [source(name) for name in names]  # a wrong name is told before anything is built
     folder = out or Settings.from_environment().data
-    # Sources that make sound take these as options of their own.
-    made = {"embed_audio": embed_audio or None, "sampling_rate_hz": sampling_rate}
-    makes_sound = {one.name: made.keys() <= one.options.keys() for one in chosen}
+    own = {"base": base, "events": events, "pairs": pairs, "seed": seed, "snr": snr}
+    # A source that makes its sound takes these as options of its own; it has no sound files to look for.
+    of_made_sound = {"embed_audio": embed_audio or None, "sampling_rate_hz": sampling_rate}
+    makes_sound = {one.name: of_made_sound.keys() <= one.options.keys() for one in chosen}
     sound = None
     if not all(makes_sound.values()):
         sound = _sound(audio, embed_audio, sampling_rate, mono, max_duration, require_audio)
+    elif audio or mono or max_duration is not None or require_audio:
+        raise InputError(
+            f"{names[0]} makes its sound: it takes --embed-audio and --sampling-rate, not --audio and what goes with it."
+        )
     excluded = [Exclusion.parse(written) for written in _listed(exclude)]
     score_plan = _scores(scores, min_score, names)
     for name in names:
@@ -274,7 +294,7 @@ def build(
             mark_overlaps=mark_overlaps,
             exclude=excluded,
             has_rights=has_rights,
-            options=made if makes_sound[name] else None,
+            options=own | (of_made_sound if makes_sound[name] else {}),
             sound=None if makes_sound[name] else sound,
             scores=score_plan,
         )
@@ -520,19 +540,22 @@ def stats(
 @app.command()
 def view(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A built set: config, or config/split.")],
-    kind: Annotated[str, typer.Option("--as", metavar="VIEW", help="captions, qa, references or messages.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .jsonl, .parquet, or .csv (captions and qa).")],
+    kind: Annotated[
+        str, typer.Option("--as", metavar="VIEW", help="captions, qa, references, messages, difference or commonality.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .jsonl, .parquet, or .csv (views without lists).")],
     split: Annotated[str | None, typer.Option("--split", help="Only this split; the same as NAME/SPLIT.")] = None,
     style: Annotated[str | None, typer.Option("--style", help="Only captions in this style, such as long or short.")] = None,
     prompt: Annotated[str | None, typer.Option("--prompt", help="messages: what the user asks before a caption.")] = None,
-    audio_root: Annotated[str, typer.Option("--audio-root", help="messages: put before every file name.")] = "",
+    audio_root: Annotated[str, typer.Option("--audio-root", help="Views with sounds: put before every file name.")] = "",
     only: Annotated[str | None, typer.Option("--only", metavar="WHAT", help="messages: captions or qa. [default: both]")] = None,
     data: Data = None,
 ) -> None:
-    """Write a flat view of a built dataset: a caption per row, a question per row, references, or chats for fine-tuning.
+    """Write a flat view of a built dataset: a caption or question per row, references, chats, what two sounds differ in.
 
     Views to train on leave out absent and blank texts; references keep absent ones, and are what `uac score --references`
-    reads. messages are rows {"messages": [...], "audios": [...]}, as ms-swift and others read them.
+    reads. messages are rows {"messages": [...], "audios": [...]}, as ms-swift and others read them: two sounds where a text tells
+    of two. difference and commonality are rows of a pair's two sounds and the text to train on.
 
     Example: uac view audiocaps/test --as references --out references.jsonl
     """
@@ -541,12 +564,14 @@ def view(
 
     if split is not None and "/" in name:
         raise InputError(f"the split is given twice, in {name!r} and as --split {split!r}; expected one of them.")
-    if (prompt is not None or audio_root or only) and kind != "messages":
-        raise InputError(f"--prompt, --audio-root and --only shape messages; expected --as messages, not --as {kind}.")
+    if (prompt is not None or only) and kind != "messages":
+        raise InputError(f"--prompt and --only shape messages; expected --as messages, not --as {kind}.")
+    if audio_root and kind not in {"messages", *views.PAIR_PROMPTS}:
+        raise InputError(f"--audio-root is for views with sounds; expected --as messages, difference or commonality, not {kind}.")
     one = built_set(f"{name}/{split}" if split else name, data or Settings.from_environment().data)
-    options: dict[str, Any] = (
-        {"prompt": prompt or views.PROMPT, "audio_root": audio_root, "only": only} if kind == "messages" else {}
-    )
+    options: dict[str, Any] = {"audio_root": audio_root} if kind in {"messages", *views.PAIR_PROMPTS} else {}
+    if kind == "messages":
+        options |= {"prompt": prompt, "only": only}
     n = views.write(
         one,
         kind,

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..dataset_scripts import errors
+from ..dataset_scripts.card import clips_in_words
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
 from ..dataset_scripts.source import describe_sources
@@ -80,8 +81,7 @@ def _rows(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[s
 def _sources() -> Iterator[str]:
     rows = []
     for s in describe_sources():
-        clips = ", ".join(f"{split} {'?' if count is None else format(count, ',')}" for split, count in s["clips"].items())
-        rows.append((f"`{s['name']}`", s["title"], s["release"], clips, s["license_text"], s["needs"]))
+        rows.append((f"`{s['name']}`", s["title"], s["release"], clips_in_words(s["clips"]), s["license_text"], s["needs"]))
     return _rows(("config", "dataset", "release", "clips", "text licence", "needs"), rows)
 
 

@@ -19,11 +19,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from unified_audiocaps.dataset_scripts import schema
-from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.build import BuildReport, build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.source import SOURCES, describe_sources, source
 from unified_audiocaps.dataset_scripts.upstream.files import RawFile
 from unified_audiocaps.dataset_scripts.upstream.remote import RemoteFile
+
+from ..event_clips import write_event_clips
 
 NAMES = SOURCES.names()
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "sources"
@@ -40,6 +42,24 @@ NO_HEADER = {
 def raw_of(name: str) -> Path | None:
     folder = FIXTURES / name / "raw"
     return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_event_clips(tmp_path_factory.mktemp("events"))
+
+
+def options_of(name: str, events: Path) -> dict[str, Any]:
+    """Returns what a source must be told that is built from a built set; nothing for all others."""
+    return {"base": "sample", "events": events, "pairs": 24, "seed": 1, "embed_audio": True} if name == "adc_acc" else {}
+
+
+def build_one(name: str, out: Path, events: Path, **more: Any) -> BuildReport:
+    """Builds a source alone, from its fixture or from the set that it is made of: what lies beside a config marks its rows."""
+    options = options_of(name, events)
+    if "base" in options:
+        build(options["base"], raw=raw_of(options["base"]), out=out, mark_overlaps=False)
+    return build(name, raw=raw_of(name), out=out, mark_overlaps=False, options=options, **more)
 
 
 def rows_of(data: Path, name: str) -> dict[str, list[dict[str, Any]]]:
@@ -103,10 +123,10 @@ def upstream_records(path: Path) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory, events: Path) -> Path:
     data = tmp_path_factory.mktemp("built") / "unified-audiocaps"
-    for name in NAMES:  # each alone: what lies beside a config marks its rows
-        build(name, raw=raw_of(name), out=data, mark_overlaps=False)
+    for name in NAMES:
+        build_one(name, data, events)
     return data
 
 
@@ -153,12 +173,12 @@ def test_upstream_records_are_rebuilt_exactly(name: str, built: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_building_twice_gives_equal_bytes(name: str, built: Path, tmp_path: Path) -> None:
+def test_building_twice_gives_equal_bytes(name: str, built: Path, events: Path, tmp_path: Path) -> None:
     again = tmp_path / "unified-audiocaps"
-    build(name, raw=raw_of(name), out=again, workers=2, mark_overlaps=False)
+    build_one(name, again, events, workers=2)
     files = {path.name: path.read_bytes() for path in (built / "data" / name).iterdir()}
     assert {path.name: path.read_bytes() for path in (again / "data" / name).iterdir()} == files
-    assert build(name, raw=raw_of(name), out=again, mark_overlaps=False).reused
+    assert build_one(name, again, events).reused
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -198,10 +218,13 @@ def test_configs_can_be_concatenated(built: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_read_part_yields_valid_batches(name: str) -> None:
+def test_read_part_yields_valid_batches(name: str, built: Path, events: Path) -> None:
     one = source(name)
+    options = options_of(name, events)
+    parts = one.locate(raw_of(name), without=built, **options).parts
     for split in one.splits:
-        for batch in one.read(raw_of(name), split):
+        mine = (batch for part in parts if part.split == split for batch in one.read_part(part))
+        for batch in mine if options else one.read(raw_of(name), split):
             assert isinstance(batch, pa.RecordBatch)
             assert batch.schema.names == schema.SCHEMA.names
 

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from unified_audiocaps.leaderboard.store import ResultStore
 
+from ..event_clips import write_event_clips
 from .conftest import EXAMPLES
 
 REFERENCES = [
@@ -98,6 +99,26 @@ def test_views_are_written_or_refused(uac, sample_data, tmp_path):
         (("--as", "qa", "--out", tmp_path / "x.csv", "--split", "dev"), "no split of sample is called 'dev'"),
     ]:
         assert message in uac(*common, *arguments, code=2).stderr
+
+
+def test_pairs_are_built_and_viewed(uac, tmp_path):
+    events, out = write_event_clips(tmp_path / "events"), tmp_path / "unified-audiocaps"
+    uac("build", "sample", "--out", out)
+    command = ("build", "adc_acc", "--base", "sample", "--events", events, "--out", out)
+    told = uac(*command, "--pairs", "36", "--seed", "4", "--snr", "-2", "8", "--embed-audio", "--sampling-rate", "8000").stdout
+    assert "train: 18 rows" in told and "test: 18 rows" in told and "also in sample/test: 18 by clip" in told
+    uac("view", "adc_acc", "--as", "difference", "--data", out, "--out", tmp_path / "d.jsonl", "--audio-root", "wav")
+    lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == 36 and all(line["audio"].startswith("wav/") and line["audio_b"].endswith(".flac") for line in lines)
+    uac("view", "adc_acc/test", "--as", "messages", "--style", "commonality", "--data", out, "--out", tmp_path / "m.jsonl")
+    chats = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(chats) == 18 and all(len(chat["audios"]) == 2 for chat in chats)
+    assert "--pairs is 35; expected a multiple of 6" in uac(*command, "--pairs", "35", code=2).stderr
+    assert "adc_acc needs --base, --events, --pairs" in uac("build", "adc_acc", "--out", out, code=2).stderr
+    assert "sample takes no base" in uac("build", "sample", "--base", "sample", "--out", out, code=2).stderr
+    assert "--as messages, difference or commonality" in uac(
+        "view", "sample", "--as", "qa", "--out", tmp_path / "x.csv", "--audio-root", "wav", "--data", out, code=2
+    ).stderr  # fmt: skip
 
 
 def test_a_recipe_becomes_a_config(uac, tmp_path):

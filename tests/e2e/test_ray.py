@@ -10,6 +10,7 @@ from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import RecordError, UnknownNameError
 
 from ..conftest import ROOT
+from ..event_clips import write_event_clips
 from .conftest import UAC
 
 WAVCAPS = ROOT / "tests/fixtures/sources/wavcaps/raw"
@@ -34,6 +35,19 @@ def test_ray_builds_the_same_bytes(ray_here, tmp_path):
     build("wavcaps", raw=WAVCAPS, out=tmp_path / "ray", engine="ray", workers=2)
     assert len(shards(tmp_path / "ray")) > 3
     assert shards(tmp_path / "ray") == shards(tmp_path / "local")
+
+
+def test_ray_mixes_the_same_pairs(ray_here, tmp_path):
+    events = write_event_clips(tmp_path / "events")
+    for engine in ("local", "ray"):
+        build("sample", out=tmp_path / engine)
+        options = {"base": "sample", "events": events, "pairs": 600, "embed_audio": True}
+        build("adc_acc", out=tmp_path / engine, engine=engine, workers=2 if engine == "ray" else 1, options=options)
+    found = [
+        {path.name: path.read_bytes() for path in (tmp_path / engine / "data/adc_acc").iterdir()} for engine in ("local", "ray")
+    ]
+    assert len(found[0]) == 4  # two shards, the manifest, the statistics
+    assert found[0] == found[1]
 
 
 def test_an_error_of_the_data_comes_back_as_itself(ray_here, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..event_clips import write_event_clips
 from .conftest import EXAMPLES
 
 
@@ -28,12 +29,13 @@ def test_examples_run_in_the_order_of_the_readme(uac, project_root, tmp_path, mo
     ids = [json.loads(line)["id"] for line in predictions.splitlines()]
     references = "".join(json.dumps({"id": i, "references": ["a sound", "some noise"]}) + "\n" for i in ids)
     Path("references.jsonl").write_text(references, encoding="utf-8")
+    write_event_clips(Path("EVENTS"))
     ran = []
     for command in commands(readme):
         if command[1] != "serve":
             uac(*command[1:])
             ran.append(command[1])
-    assert ran == ["build", "view", "view", "inspect", "play", "score", "submit"]
+    assert ran == ["build", "view", "view", "inspect", "play", "build", "view", "score", "submit"]
     assert json.loads(Path("scores.json").read_text())["n"] == len(ids)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     outputs = [

@@ -15,6 +15,8 @@ from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.evaluators.files import read_references
 
+from ...event_clips import write_event_clips
+
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "sources"
 
 
@@ -23,6 +25,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("views") / "unified-audiocaps"
     for name in ("sample", "wavcaps", "mecat"):
         build(name, raw=None if name == "sample" else FIXTURES / name / "raw", out=out)
+    events = write_event_clips(tmp_path_factory.mktemp("events"))
+    build("adc_acc", out=out, options={"base": "sample", "events": events, "pairs": 24})
     return out
 
 
@@ -96,6 +100,49 @@ def test_messages_are_chats_with_their_sounds() -> None:
     ]
 
 
+def test_chats_hear_the_sounds_that_their_texts_tell_of() -> None:
+    pair = rows(
+        {
+            "captions": [
+                caption("rain", side="a"),
+                caption("rain and a dog", side="b"),
+                caption("add a dog", "difference", side="pair"),
+                caption("rain", "commonality", side="pair"),
+            ],
+            "qa": [question("Which one has a dog?", "the second")],
+            "audio_ref": {"file_name": "a.wav"},
+            "audio_ref_b": {"file_name": "b.wav"},
+        },
+        {"captions": [caption("one sound", side="b")], "audio_ref": {"file_name": "c.wav"}},
+    )
+    found = [
+        (row["messages"][0]["content"], row["messages"][1]["content"], row["audios"]) for row in views.messages(pair).to_pylist()
+    ]
+    assert found == [
+        ("<audio>Describe the audio.", "rain", ["a.wav"]),
+        ("<audio>Describe the audio.", "rain and a dog", ["b.wav"]),
+        ("<audio><audio>What changes from the first audio to the second?", "add a dog", ["a.wav", "b.wav"]),
+        ("<audio><audio>What do the two audios have in common?", "rain", ["a.wav", "b.wav"]),
+        ("<audio><audio>Which one has a dog?", "the second", ["a.wav", "b.wav"]),
+        ("<audio>Describe the audio.", "one sound", ["c.wav"]),
+    ]
+
+
+def test_pairs_with_what_changes_and_with_what_stays(data: Path) -> None:
+    assert views.difference(CLIPS, audio_root="wav").to_pylist() == [
+        {"id": "r2", "audio": "wav/a", "audio_b": "wav/b.wav", "target": "it moved"}
+    ]
+    assert views.commonality(CLIPS)["target"].to_pylist() == ["both bark"]
+    with pytest.raises(InputError, match="for the view difference, which has one of its own"):
+        views.difference(CLIPS, style="long")
+    pairs = built_set("adc_acc", data)
+    found = views.difference(pairs.table()).to_pylist()
+    assert len(found) == views.commonality(pairs.table()).num_rows == 24
+    swapped = {(row["audio_b"], row["audio"]) for row in found}
+    assert {(row["audio"], row["audio_b"]) for row in found} == swapped
+    assert all(row["target"].split()[0] in {"add", "remove", "replace"} for row in found)
+
+
 @pytest.mark.parametrize("name", list(views.VIEWS))
 def test_no_rows_give_no_rows(name: str) -> None:
     assert views.apply(CLIPS.slice(0, 0), name).num_rows == 0
@@ -110,7 +157,7 @@ def test_a_slice_is_seen_as_the_rows_that_it_holds() -> None:
 
 
 @pytest.mark.parametrize("name", list(views.VIEWS))
-@pytest.mark.parametrize("config", ["sample", "wavcaps", "mecat"])
+@pytest.mark.parametrize("config", ["sample", "wavcaps", "mecat", "adc_acc"])
 def test_tables_datasets_and_streams_give_the_same(data: Path, config: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import load_dataset
 
@@ -125,17 +172,17 @@ def test_tables_datasets_and_streams_give_the_same(data: Path, config: str, name
 
 @pytest.mark.parametrize("name", list(views.VIEWS))
 def test_files_hold_the_view(data: Path, name: str, tmp_path: Path) -> None:
-    one = built_set("mecat/test", data)
-    expected = views.apply(built_set("mecat/test", data).table(), name).to_pylist()
+    one = built_set("adc_acc/test" if name in views.PAIR_PROMPTS else "mecat/test", data)
+    expected = views.apply(one.table(), name).to_pylist()
     assert views.write(one, name, tmp_path / "v.jsonl") == len(expected)
     assert [json.loads(line) for line in (tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()] == expected
     views.write(one, name, tmp_path / "v.parquet")
     assert pq.read_table(tmp_path / "v.parquet").to_pylist() == expected
-    if name in {"captions", "qa"}:
+    if name not in {"references", "messages"}:
         views.write(one, name, tmp_path / "v.csv")
         with (tmp_path / "v.csv").open(newline="", encoding="utf-8") as stream:
             read = list(csv.DictReader(stream))
-        key = "caption" if name == "captions" else "answer"
+        key = {"captions": "caption", "qa": "answer"}.get(name, "target")
         assert [row[key] for row in read] == [row[key] for row in expected]
     else:
         with pytest.raises(InputError, match="hold lists, which csv cannot"):
