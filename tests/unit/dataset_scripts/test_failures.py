@@ -112,8 +112,8 @@ import time
 first = shards.write
 def write(tables, path):
     if path.stem.endswith(".2"):
-        while not path.with_name(path.stem[:-1] + "1.json").exists():  # shards are written side by side
-            time.sleep(0.01)
+        while not all(path.with_name(path.stem[:-1] + number + ".json").exists() for number in "01"):
+            time.sleep(0.01)  # shards are written side by side
         kill()
     return first(tables, path)
 shards.write = write
