@@ -39,8 +39,8 @@ def noise(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def write_base(data: Path, n: int, seconds: float, splits: dict[str, float] | None = None) -> None:
     """Writes a built config `sample` of other clips, with captions and sound: shards and manifest."""
-    from unified_audiocaps.dataset_scripts import shards
     from unified_audiocaps.dataset_scripts.arrays import record_batch
+    from unified_audiocaps.dataset_scripts.engine import shards
     from unified_audiocaps.dataset_scripts.schema import SCHEMA
     from unified_audiocaps.dataset_scripts.sound.samples import Sound, flac
 

@@ -24,20 +24,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from . import parts, ray_workers, schema
-from . import workers as processes
+from . import schema
+from .engine import parts, ray_workers
+from .engine import workers as processes
+from .engine.parts import Entry
+from .engine.remote_target import open_target
+from .engine.staging import Staging, is_current
+from .engine.target import Target
 from .errors import InputError, Problem, UnknownNameError
 from .fetch import fetch
 from .manifest import Manifest, built_configs
 from .marking import Exclusion, Marking
-from .parts import Entry
 from .progress import progress
-from .remote_target import open_target
 from .scores import ScorePlan
 from .sound.attach import SoundPlan
 from .source import Source, source
-from .staging import Staging, is_current
-from .target import Target
 from .upstream.files import Part, RawFile
 
 __all__ = ["BuildReport", "build", "built_configs"]

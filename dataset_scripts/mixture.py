@@ -26,10 +26,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from . import atomic, schema, shards, stats
+from . import atomic, schema, stats
 from .arrays import lengths_of, lists, ranges, text
 from .built import BuiltSet, built_set, read_batches
 from .card import write_readme
+from .engine import shards
+from .engine.staging import is_complete
 from .errors import InputError, Problem, UnknownNameError
 from .manifest import read_manifest
 from .marking import Exclusion
@@ -38,7 +40,6 @@ from .pipeline import recut
 from .progress import progress
 from .recipe import Ingredient, Recipe
 from .source import SOURCES, Source, source
-from .staging import is_complete
 from .texthash import Hashes, TextHasher, numbered
 
 SPLIT = "train"

@@ -610,7 +610,7 @@ def test_the_index_is_used_again_until_something_changes(sounds: Path, tmp_path:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from unified_audiocaps.dataset_scripts import shards
+from unified_audiocaps.dataset_scripts.engine import shards
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.sound import attach
 from unified_audiocaps.dataset_scripts.sound.library import SoundLibrary
@@ -645,7 +645,7 @@ def test_a_build_killed_by_the_system_goes_on_behind_its_finished_shards(raw: Pa
 
 
 def test_row_groups_and_shards_are_bounded_by_bytes(raw: Path, sounds: Path, tmp_path: Path, monkeypatch):
-    from unified_audiocaps.dataset_scripts import shards
+    from unified_audiocaps.dataset_scripts.engine import shards
     from unified_audiocaps.dataset_scripts.sound import attach
 
     expected = rows_of(embedded(raw, tmp_path / "one", sounds))
@@ -661,7 +661,7 @@ def test_row_groups_and_shards_are_bounded_by_bytes(raw: Path, sounds: Path, tmp
 
 
 def test_an_interrupted_build_goes_on_to_the_same_bytes(sounds: Path, tmp_path: Path, monkeypatch):
-    from unified_audiocaps.dataset_scripts import shards
+    from unified_audiocaps.dataset_scripts.engine import shards
     from unified_audiocaps.dataset_scripts.sound import attach
 
     monkeypatch.setattr(attach, "ROWS_PER_GROUP", 1)

@@ -235,7 +235,7 @@ def test_rows_do_not_depend_on_row_groups(tmp_path: Path, out: Path, monkeypatch
     build("audiocaps", raw=raw, out=out)
     whole = built_set("audiocaps/test", out).table()
     monkeypatch.setattr("unified_audiocaps.dataset_scripts.sources.audiocaps.AudioCaps.row_group_rows", 4)
-    monkeypatch.setattr("unified_audiocaps.dataset_scripts.shards.ROW_GROUPS_PER_SHARD", 2)
+    monkeypatch.setattr("unified_audiocaps.dataset_scripts.engine.shards.ROW_GROUPS_PER_SHARD", 2)
     report = build("audiocaps", raw=raw, out=out, force=True)
     assert sorted(path.name for path in report.path.glob("*.parquet")) == [f"test-{i:05d}-of-00004.parquet" for i in range(4)]
     assert built_set("audiocaps/test", out).table().equals(whole)

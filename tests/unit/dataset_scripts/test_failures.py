@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from unified_audiocaps.dataset_scripts import shards
 from unified_audiocaps.dataset_scripts.build import build, built_configs
 from unified_audiocaps.dataset_scripts.built import built_set
+from unified_audiocaps.dataset_scripts.engine import shards
 from unified_audiocaps.dataset_scripts.errors import StorageError
 
 STAGES = {
@@ -27,7 +27,8 @@ STAGES = {
 }
 CHILD = """
 import os, pathlib, signal, sys
-from unified_audiocaps.dataset_scripts import atomic, build as B, parts, shards, target
+from unified_audiocaps.dataset_scripts import atomic, build as B
+from unified_audiocaps.dataset_scripts.engine import parts, shards, target
 def kill(*_a, **_k):
     os.kill(os.getpid(), signal.SIGKILL)
 {change}
@@ -89,7 +90,7 @@ def test_finished_parts_are_not_built_again(tmp_path: Path, monkeypatch: pytest.
     raw, out = wavcaps(tmp_path / "raw", "new"), tmp_path / "out"
     child(CHILD.format(change=STAGES["between two parts"]), raw, out)
     built: list[str] = []
-    from unified_audiocaps.dataset_scripts import parts as module
+    from unified_audiocaps.dataset_scripts.engine import parts as module
 
     build_part = module.build_part
     monkeypatch.setattr(module, "build_part", lambda *a: (built.append(a[1].subset), build_part(*a)))

@@ -306,7 +306,7 @@ def test_where_nothing_passes_the_gates_it_is_said(events: Path, tmp_path: Path,
     build("sample", out=out)
     monkeypatch.setattr(adc_acc, "_GIVES_UP", 2)
     monkeypatch.setattr(adc_acc.mixing, "triple", never)
-    with pytest.raises(InputError, match="no row of it is left: .* by clipping. Nothing was built"):
+    with pytest.raises(InputError, match=r"no row of it is left: .* by clipping\. Nothing was built"):
         pairs(out, events)
 
 

@@ -28,18 +28,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import atomic
-from .card import render
-from .errors import InputError, MissingRequirementError, OfflineError, StorageError, UnifiedAudioCapsError, UnknownNameError
-from .fetch import is_offline
-from .manifest import Manifest, parse_manifest, read_manifest
-from .marking import EVALUATION_SPLITS, Exclusion, Marking, marking
-from .overlap import COLUMNS
+from .. import atomic
+from ..card import render
+from ..errors import InputError, MissingRequirementError, OfflineError, StorageError, UnifiedAudioCapsError, UnknownNameError
+from ..fetch import is_offline
+from ..manifest import Manifest, parse_manifest, read_manifest
+from ..marking import EVALUATION_SPLITS, Exclusion, Marking, marking
+from ..overlap import COLUMNS
+from ..progress import progress
+from ..publish import check_rights, send
+from ..settings import Settings
+from ..source import SOURCES, source
 from .parts import Entry
-from .progress import progress
-from .publish import check_rights, send
-from .settings import Settings
-from .source import SOURCES, source
 from .target import LocalTarget, Target
 
 _BEGUN = "upload.json"

@@ -10,6 +10,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from unified_audiocaps.dataset_scripts import atomic
 from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.engine.remote_target import open_target
 from unified_audiocaps.dataset_scripts.errors import (
     InputError,
     MissingRequirementError,
@@ -18,9 +19,8 @@ from unified_audiocaps.dataset_scripts.errors import (
     UnknownNameError,
 )
 from unified_audiocaps.dataset_scripts.marking import Exclusion
-from unified_audiocaps.dataset_scripts.remote_target import open_target
 
-FIXTURES = Path(__file__).resolve().parents[2] / "fixtures/sources"
+FIXTURES = Path(__file__).resolve().parents[3] / "fixtures/sources"
 HEADER = "audiocap_id,youtube_id,start_time,caption\r\n"
 URL = "frail://bucket/folder"
 ROOT = "/bucket/folder/"

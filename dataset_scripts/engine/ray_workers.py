@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .errors import MissingRequirementError, UnifiedAudioCapsError
+from ..errors import MissingRequirementError, UnifiedAudioCapsError
 
 RETRIES = 3
 

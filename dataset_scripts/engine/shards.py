@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .atomic import sha256_of
-from .schema import schema_with_features
+from ..atomic import sha256_of
+from ..schema import schema_with_features
 
 ROW_GROUPS_PER_SHARD = 10
 SHARD_BYTES = 400 << 20  # of sound; a shard that holds so much gets no further row group

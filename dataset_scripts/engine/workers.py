@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .errors import UnifiedAudioCapsError
+from ..errors import UnifiedAudioCapsError
 
-_CODE = "from unified_audiocaps.dataset_scripts.workers import main; main()"
+_CODE = "from unified_audiocaps.dataset_scripts.engine.workers import main; main()"
 
 
 def run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[None]:

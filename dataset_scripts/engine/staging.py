@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from . import atomic, parts, schema, shards, stats
-from .errors import SHOWN_PROBLEMS, InputError, Problem
-from .manifest import Manifest
+from .. import atomic, schema, stats
+from ..errors import SHOWN_PROBLEMS, InputError, Problem
+from ..manifest import Manifest
+from ..pipeline import recut
+from ..source import Source
+from ..texthash import SeenTexts
+from . import parts, shards
 from .parts import Entry
-from .pipeline import recut
-from .source import Source
-from .texthash import SeenTexts
 
 _IDS_AT_ONCE = 50_000
 _DROPPED_ROWS = 10_000

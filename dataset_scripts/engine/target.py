@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import atomic
-from .card import write_readme
-from .errors import InputError
-from .manifest import Manifest, read_manifest
-from .marking import Exclusion, Marking, marking
+from .. import atomic
+from ..card import write_readme
+from ..errors import InputError
+from ..manifest import Manifest, read_manifest
+from ..marking import Exclusion, Marking, marking
 from .parts import Entry
 
 UNTOUCHED = "What was built before is untouched."
