@@ -50,7 +50,7 @@ import json, resource, sys, time
 from pathlib import Path
 import pyarrow as pa
 from unified_audiocaps.dataset_scripts.build import build
-from unified_audiocaps.dataset_scripts.sound.attach import SoundPlan
+from unified_audiocaps.dataset_scripts.engine.attach import SoundPlan
 from unified_audiocaps.dataset_scripts.sound.library import SoundLibrary
 
 pa.set_cpu_count(int(sys.argv[4]))

@@ -27,6 +27,7 @@ import pyarrow as pa
 from . import schema
 from .engine import parts, ray_workers
 from .engine import workers as processes
+from .engine.attach import SoundPlan
 from .engine.parts import Entry
 from .engine.remote_target import open_target
 from .engine.staging import Staging, is_current
@@ -37,7 +38,6 @@ from .manifest import Manifest, built_configs
 from .marking import Exclusion, Marking
 from .progress import progress
 from .scores import ScorePlan
-from .sound.attach import SoundPlan
 from .source import Source, source
 from .upstream.files import Part, RawFile
 

@@ -24,8 +24,8 @@ from . import sound_commands
 
 if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
+    from ..dataset_scripts.engine.attach import SoundPlan
     from ..dataset_scripts.scores import ScorePlan
-    from ..dataset_scripts.sound.attach import SoundPlan
     from ..dataset_scripts.source import Source
 
 BAD_INPUT, OUR_FAILURE = 2, 1
@@ -330,7 +330,7 @@ def _sound(
         if embed or mono or require or rate_hz is not None or max_duration_s is not None:
             raise InputError("there is no --audio PATH to take sound from; name the folder or archives that hold it.")
         return None
-    from ..dataset_scripts.sound.attach import SoundPlan
+    from ..dataset_scripts.engine.attach import SoundPlan
     from ..dataset_scripts.sound.library import SoundLibrary
 
     plan = SoundPlan(SoundLibrary.open(paths), embed, rate_hz, mono, max_duration_s, require)

@@ -22,11 +22,11 @@ from .. import atomic, schema, stats
 from ..marking import Marker, Marking
 from ..pipeline import ahead, recut, side_by_side
 from ..scores import ScorePlan
-from ..sound.attach import Attacher, SoundPlan
 from ..source import Source, source
 from ..texthash import SeenTexts
 from ..upstream.files import Part
 from . import shards
+from .attach import Attacher, SoundPlan
 
 _WRITERS = 2  # more would wait for the thread that reads
 _HELD_ROW_GROUPS = 8  # of up to 60 MB each

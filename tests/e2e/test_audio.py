@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 from unified_audiocaps.dataset_scripts.build import BuildReport, build
+from unified_audiocaps.dataset_scripts.engine.attach import SoundPlan
 from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.dataset_scripts.publish import check_rights
 from unified_audiocaps.dataset_scripts.sound import samples
-from unified_audiocaps.dataset_scripts.sound.attach import SoundPlan
 from unified_audiocaps.dataset_scripts.sound.library import SoundLibrary
 from unified_audiocaps.dataset_scripts.source import source
 
@@ -612,7 +612,7 @@ import os, signal, sys
 from pathlib import Path
 from unified_audiocaps.dataset_scripts.engine import shards
 from unified_audiocaps.dataset_scripts.build import build
-from unified_audiocaps.dataset_scripts.sound import attach
+from unified_audiocaps.dataset_scripts.engine import attach
 from unified_audiocaps.dataset_scripts.sound.library import SoundLibrary
 
 attach.ROWS_PER_GROUP, shards.ROW_GROUPS_PER_SHARD = 1, 2
@@ -645,8 +645,7 @@ def test_a_build_killed_by_the_system_goes_on_behind_its_finished_shards(raw: Pa
 
 
 def test_row_groups_and_shards_are_bounded_by_bytes(raw: Path, sounds: Path, tmp_path: Path, monkeypatch):
-    from unified_audiocaps.dataset_scripts.engine import shards
-    from unified_audiocaps.dataset_scripts.sound import attach
+    from unified_audiocaps.dataset_scripts.engine import attach, shards
 
     expected = rows_of(embedded(raw, tmp_path / "one", sounds))
     monkeypatch.setattr(attach, "GROUP_BYTES", 1_000_000)
@@ -661,8 +660,7 @@ def test_row_groups_and_shards_are_bounded_by_bytes(raw: Path, sounds: Path, tmp
 
 
 def test_an_interrupted_build_goes_on_to_the_same_bytes(sounds: Path, tmp_path: Path, monkeypatch):
-    from unified_audiocaps.dataset_scripts.engine import shards
-    from unified_audiocaps.dataset_scripts.sound import attach
+    from unified_audiocaps.dataset_scripts.engine import attach, shards
 
     monkeypatch.setattr(attach, "ROWS_PER_GROUP", 1)
     monkeypatch.setattr(shards, "ROW_GROUPS_PER_SHARD", 2)

@@ -28,13 +28,13 @@ import pyarrow.compute as pc
 
 from .. import keys, schema, stats
 from ..errors import InputError, SoundError
-from . import archives
-from .library import Choice, SoundLibrary
-from .naming import LOSSLESS, Wanted, is_bare, stem_of
+from ..sound import archives
+from ..sound.library import Choice, SoundLibrary
+from ..sound.naming import LOSSLESS, Wanted, is_bare, stem_of
+from ..source import Source
 
 if TYPE_CHECKING:
-    from ..source import Source
-    from .samples import Sound
+    from ..sound.samples import Sound
 
 ROWS_PER_GROUP = 100
 GROUP_BYTES = 48 << 20
@@ -89,7 +89,7 @@ class SoundPlan:
                 "them."
             )
         if self.rate_hz is not None:
-            from .samples import require_soxr
+            from ..sound.samples import require_soxr
 
             require_soxr()
 
@@ -280,7 +280,7 @@ class Attacher:
                 return _Clip(reason="unreadable", what=str(what), file=shown)
 
     def _read(self, task: _Task, choice: Choice) -> _Clip:
-        from . import samples
+        from ..sound import samples
 
         plan = self._plan
         if not plan.embed and choice.path is None:
