@@ -5,11 +5,12 @@ A set is written `config` or `config/split`; splits may carry the other names th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from . import schema
@@ -18,6 +19,7 @@ from .manifest import Manifest, built_configs, read_manifest
 from .source import SOURCES, source
 
 ROWS_PER_BATCH = 10_000
+_BYTES_OF_NULLS = 1024  # of a column without values, beside a byte per row
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,23 @@ def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = R
     except (OSError, pa.ArrowInvalid) as problem:
         again = _command(path.parent.name, path.parents[2], again=True)
         raise InputError(f"{path} cannot be read ({problem}); build it again: `{again}`.") from problem
+
+
+def holds_sound(shards: Iterable[Path]) -> bool:
+    """Tells whether shards embed sound; of columns that do only the sizes are read."""
+    for shard in shards:
+        with pq.ParquetFile(shard) as file:
+            for group in range(file.num_row_groups):
+                metadata = file.metadata.row_group(group)
+                columns = {column.path_in_schema: column for column in map(metadata.column, range(metadata.num_columns))}
+                for name in ("audio.bytes", "audio_b.bytes"):
+                    # There are no statistics of such columns. Nulls alone are a few bytes, and then it is cheap to look.
+                    if name in columns and (
+                        columns[name].total_uncompressed_size > _BYTES_OF_NULLS + metadata.num_rows
+                        or pc.any(pc.is_valid(file.read_row_group(group, [name])[0].combine_chunks().field(0))).as_py()
+                    ):
+                        return True
+    return False
 
 
 def _command(config: str, data: Path, *, again: bool = False) -> str:

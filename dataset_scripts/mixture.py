@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 
 from . import atomic, schema, stats
 from .arrays import lengths_of, lists, ranges, text
-from .built import BuiltSet, built_set, read_batches
+from .built import BuiltSet, built_set, holds_sound, read_batches
 from .card import write_readme
 from .engine import shards
+from .engine.attach import ROWS_PER_GROUP
 from .engine.staging import is_complete
 from .errors import InputError, Problem, UnknownNameError
 from .manifest import read_manifest
@@ -356,10 +357,10 @@ def _write(recipe: Recipe, taken: Sequence[_Taken], digest: str, folder: Path) -
     tallies: list[stats.Tally] = []
     styles = {found.one.primary_style for found in taken}
     style = styles.pop() if len(styles) == 1 else None
-    sizes = [source(found.one.config).row_group_rows for found in taken if found.one.config in SOURCES.names()]
+    rows_at_once = ROWS_PER_GROUP if any(holds_sound(found.shards) for found in taken) else Source.row_group_rows
 
     def groups() -> Iterator[pa.Table]:
-        for table in recut(_rows(taken), min([Source.row_group_rows, *sizes])):
+        for table in recut(_rows(taken, rows_at_once), rows_at_once):
             tallies.append(stats.tally(table, style or "default"))
             yield table
 
@@ -403,12 +404,12 @@ def _write(recipe: Recipe, taken: Sequence[_Taken], digest: str, folder: Path) -
         atomic.write_text(folder / name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def _rows(taken: Sequence[_Taken]) -> Iterator[pa.RecordBatch]:
-    """Yields the rows that are taken, set after set."""
+def _rows(taken: Sequence[_Taken], rows_at_once: int) -> Iterator[pa.RecordBatch]:
+    """Yields the rows that are taken, set after set, read some at a time."""
     for found in taken:
         row = question = 0
         for path in found.shards:
-            for batch in read_batches(path, rows=2_000):
+            for batch in read_batches(path, rows=min(2_000, rows_at_once)):
                 mask = found.rows[row : row + batch.num_rows]
                 row += batch.num_rows
                 if found.questions is not None:

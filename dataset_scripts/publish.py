@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .built import holds_sound
 from .card import cards_of, write_readme
 from .errors import AccessError, ChecksumError, FetchError, InputError, OfflineError, Problem
 from .fetch import is_offline, is_published
 from .manifest import built_configs, read_manifest
 
-_BYTES_OF_NULLS = 1024  # of a column without values, beside a byte per row
 WHAT_IS_SENT = ["README.md", "data/**"]
 
 
@@ -149,7 +149,7 @@ def check_rights(data: Path, configs: Sequence[str]) -> None:
     """
     problems = []
     for name in configs:
-        has_audio = _holds_audio(data, name)
+        has_audio = holds_sound(sorted((data / "data" / name).glob("*.parquet")))
         for card in cards_of(name, read_manifest(data / "data" / name) or {}):
             held = {"text": card.license_text} | ({"audio": card.license_audio} if has_audio else {})
             for kind, licence in held.items():
@@ -163,23 +163,3 @@ def check_rights(data: Path, configs: Sequence[str]) -> None:
             "--i-have-rights if you have them.",
             problems,
         )
-
-
-def _holds_audio(data: Path, config: str) -> bool:
-    """Tells whether a config embeds sound; of columns that do only the sizes are read."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    for shard in sorted((data / "data" / config).glob("*.parquet")):
-        with pq.ParquetFile(shard) as file:
-            for group in range(file.num_row_groups):
-                metadata = file.metadata.row_group(group)
-                columns = {column.path_in_schema: column for column in map(metadata.column, range(metadata.num_columns))}
-                for name in ("audio.bytes", "audio_b.bytes"):
-                    # There are no statistics of such columns. Nulls alone are a few bytes, and then it is cheap to look.
-                    if name in columns and (
-                        columns[name].total_uncompressed_size > _BYTES_OF_NULLS + metadata.num_rows
-                        or pc.any(pc.is_valid(file.read_row_group(group, [name])[0].combine_chunks().field(0))).as_py()
-                    ):
-                        return True
-    return False
