@@ -108,7 +108,7 @@ class Source(ABC):
 
     def build_command(self, out: Path) -> str:
         """Returns what a user types to build it into `out`."""
-        raw = " --raw DIR" if "--raw DIR" in self.needs else ""
+        raw = " [--raw DIR]" if self.remote else " --raw DIR" if "--raw DIR" in self.needs else ""
         return f"uac build {self.name}{raw}" + ("" if out == Path("unified-audiocaps") else f" --out {out}")
 
     @property

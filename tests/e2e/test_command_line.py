@@ -138,7 +138,7 @@ def test_a_recipe_becomes_a_config(uac, tmp_path):
     assert "wavcaps_supervised" in listed and "WavCaps, AudioCaps and Clotho" in listed
     assert uac("mix", recipe, "--show").stdout == recipe.read_text()
     missing = uac("mix", "wavcaps_supervised", "--data", out, code=2).stderr
-    assert all(f"`uac build {name} --raw DIR --out {out}`" in missing for name in ("wavcaps", "audiocaps", "clotho"))
+    assert all(f"`uac build {name} [--raw DIR] --out {out}`" in missing for name in ("wavcaps", "audiocaps", "clotho"))
     messages = tmp_path / "m.jsonl"
     uac("view", "small", "--as", "messages", "--only", "qa", "--out", messages, "--data", out)
     assert messages.read_text().splitlines()
@@ -270,7 +270,7 @@ def test_empty_captions_score_zero_with_a_counted_warning(uac, files, tmp_path):
         (("submit", "p.jsonl", "--benchmark", "sampel", "--system", "A"), "Did you mean sample"),
         (
             ("validate", "p.jsonl", "--benchmark", "audiocaps-test", "--data", "empty"),
-            "uac build audiocaps --raw DIR --out empty",
+            "uac build audiocaps [--raw DIR] --out empty",
         ),
         (("serve", "--db", "mysql://x/y"), "sqlite:///path/to/hub.db"),
         (("frobnicate",), "No such command"),

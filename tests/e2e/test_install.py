@@ -42,5 +42,5 @@ def test_builder_reads_what_load_dataset_reads(sample_data, tmp_path):
 
 
 def test_builder_names_the_command_for_what_is_not_built(tmp_path):
-    with pytest.raises(InputError, match=r"clotho is not built in .*: uac build clotho --raw DIR --out"):
+    with pytest.raises(InputError, match=r"clotho is not built in .*: uac build clotho \[--raw DIR\] --out"):
         UnifiedAudioCaps(tmp_path, "clotho")

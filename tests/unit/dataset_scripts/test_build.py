@@ -85,7 +85,7 @@ def test_a_lost_shard_is_built_again(tmp_path: Path, out: Path) -> None:
     path = build("audiocaps", raw=raw, out=out).path / "test-00000-of-00001.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])
-    with pytest.raises(InputError, match=r"cannot be read .*build it again: `uac build audiocaps --raw DIR .* --force`"):
+    with pytest.raises(InputError, match=r"cannot be read .*build it again: `uac build audiocaps \[--raw DIR\] .* --force`"):
         built_set("audiocaps/test", out).table()
     assert not build("audiocaps", raw=raw, out=out).reused
     assert path.read_bytes() == whole
@@ -189,7 +189,7 @@ def test_reading_what_was_not_built_names_the_command(tmp_path: Path, out: Path,
         built_set("clotho/eval", out).table()
     build("audiocaps", raw=audiocaps(tmp_path / "raw", test=1), out=out)
     with pytest.raises(
-        InputError, match=rf"only test of audiocaps is\); build it first: `uac build audiocaps --raw DIR --out {out}`"
+        InputError, match=rf"only test of audiocaps is\); build it first: `uac build audiocaps \[--raw DIR\] --out {out}`"
     ):
         built_set("audiocaps/train", out).table()
     monkeypatch.chdir(tmp_path / "raw")  # where no folder `unified-audiocaps` is
