@@ -72,7 +72,8 @@ class Resampling:
         """Yields float64[block, n]: per randomisation which of `n` items change sides, 1 or 0 with equal probability."""
         random = np.random.default_rng([self.seed, 1])
         for rows in self._blocks(n):
-            yield random.integers(2, size=(rows, n), dtype=np.uint8).astype(np.float64)
+            # one float per draw: small integers share random words within a call, so that blocks would change the numbers
+            yield (random.random((rows, n)) < 0.5).astype(np.float64)
 
     def _blocks(self, n: int) -> Iterator[int]:
         most = max(1, BLOCK_CELLS // n)

@@ -27,7 +27,6 @@ class Comparison:
     Attributes:
         a: the first system's result, with the interval of its score.
         b: the second one's; its items are in the order of the first one's.
-        difference: score of a minus score of b.
         interval: confidence interval of the difference, from resamples that draw the same items for both.
         p_value: of approximate randomisation, two-sided; see `bootstrap.paired_test`.
         direction: whether higher or lower is better.
@@ -36,7 +35,6 @@ class Comparison:
 
     a: MetricResult
     b: MetricResult
-    difference: float
     interval: Interval
     p_value: float
     direction: Literal["higher", "lower"]
@@ -51,6 +49,11 @@ class Comparison:
     def n(self) -> int:
         """Number of items."""
         return self.a.n
+
+    @property
+    def difference(self) -> float:
+        """Score of a minus score of b."""
+        return self.a.score - self.b.score
 
     @property
     def wins(self) -> int:
@@ -142,7 +145,7 @@ def compare(
         # equal captions are scored once, so that their difference is 0 and not a matter of rounding
         result_b, stats_b = (result_a, stats_a) if is_same else result_and_stats(metric, b, work_b, plan)
         test = paired_test(metric, stats_a[order], stats_b[order], plan)
-        return Comparison(result_a, result_b, test.difference, test.interval, test.p_value, metric.direction, plan)
+        return Comparison(result_a, result_b, test.interval, test.p_value, metric.direction, plan)
 
     return [comparison(metric) for metric in chosen]
 
