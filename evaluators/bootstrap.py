@@ -19,7 +19,7 @@ from .metric import Floats, Interval, Metric
 
 LEVEL, RESAMPLES, SEED = 0.95, 2000, 0
 FEWEST_RESAMPLES = 100
-FEW_ITEMS = 30  # below, a nominal 95 % covers clearly less (see `_bca`)
+FEW_ITEMS = 100  # below, a nominal 95 % covers clearly less (see `_bca`)
 BLOCK_CELLS = 1 << 21  # 16 MiB of float64 counts
 TIE = 1e-12  # relative to the size of the scores: a swapped sum that differs by rounding is the same sum
 
@@ -195,11 +195,12 @@ def _bca(value: float, draws: Floats, jackknife: Floats, level: float) -> Interv
     Both corrections are 0 where the draws are symmetric. Where they cannot be estimated (all draws on one side of the value)
     the interval is that of the percentiles.
 
-    Simulated for means (nominal 95 %, 1,500 samples of 800 resamples): of 30 and 100 items it covers 94.5 and 93.9 % (normal),
-    94.0 and 95.4 % (beta(0.5, 2)); percentiles cover 94.5, 94.3, 92.7 and 95.4 %, and miss skewed means above twice as often as
-    below. Of 12 items both cover about 91 % of normal means.
+    Measured at a nominal 95 %, drawing sets of items from the 957 of AudioCaps test (first human caption against the last three,
+    1,000 sets, 500 resamples): of 30, 100 and 400 items BLEU is covered in 91.9, 93.2 and 93.9 %, ROUGE-L in 92.9, 94.0 and
+    94.7 %, CIDEr-D in 90.0, 92.8 and 95.4 %. The percentile interval reaches 89.1, 92.6 and 88.7 % of 30 items and is its equal
+    from 100 on; on skewed means of 12 to 30 items (beta(0.5, 2), lognormal) it covers 1 to 2 points less.
 
-    Source: Efron 1987 (JASA 82), equations 2.3 and 6.6.
+    Source: Efron 1987 (JASA 82); Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 14.3.
     """
     normal = NormalDist()
     gap = draws - value

@@ -131,4 +131,4 @@ def test_scores_have_intervals_where_they_are_asked_for():
     assert with_.score == without.score
     assert with_.signature == without.signature
     assert with_.interval.level == 0.95
-    assert "fewer than 30 items: intervals are too narrow" in with_.notes["interval"]
+    assert "fewer than 100 items: intervals are too narrow" in with_.notes["interval"]
