@@ -10,7 +10,8 @@ import numpy as np
 
 from ..dataset_scripts.errors import InputError, shorten
 from ..dataset_scripts.settings import Settings
-from .metric import METRICS, Metric, MetricResult, Signature
+from .bootstrap import Resampling, order_of_ids, score_interval
+from .metric import METRICS, Floats, Metric, MetricResult, Signature
 from .pairs import CaptionPairs
 from .workspace import Options, Workspace
 
@@ -23,6 +24,7 @@ def score(
     subtask: str = "long",
     device: str | None = None,
     batch_tokens: int | None = None,
+    interval: Resampling | None = None,
 ) -> list[MetricResult]:
     """Returns one result per metric; work that metrics share is done once.
 
@@ -33,35 +35,49 @@ def score(
         subtask: selects DATE's delta: long, short, speech, music, sound, environment or qa.
         device: `auto`, `cpu` or `cuda`; the default is `Settings.device`.
         batch_tokens: tokens per forward of the encoder; None for what suits the device.
+        interval: how to resample for the results' confidence intervals; None for no intervals.
 
     Raises:
         UnknownNameError: no metric, encoder or subtask is called so.
-        InputError: a metric is named twice or none is named, or a metric cannot score this input (one item for CIDEr-D).
+        InputError: a metric is named twice or none is named, or a metric cannot score this input (one item for CIDEr-D), or an
+            interval of one item is asked for.
         MissingRequirementError: a metric needs something that is not installed.
 
     >>> pairs = CaptionPairs.in_order(["rain is falling"], [["rain is falling", "it rains"]])
     >>> [result.score for result in score(pairs, ["rouge_l"])]
     [1.0]
     """
+    chosen = chosen_metrics(metrics)
+    work = workspace(pairs, encoder, subtask, device, batch_tokens)
+    return [result_and_stats(metric, pairs, work, interval)[0] for metric in chosen]
+
+
+def chosen_metrics(metrics: Sequence[str]) -> list[Metric]:
+    """Returns the metrics that are called so, in the order asked for; raises as `score` does."""
     if isinstance(metrics, str) or not metrics:
         raise InputError(f"metrics is {shorten(metrics)}; expected a list of at least one name.")
     repeated = sorted({name for name in metrics if list(metrics).count(name) > 1})
     if repeated:
         raise InputError(f"metrics named twice: {', '.join(repeated)}; name each one once.")
-    chosen = [METRICS.get(name)() for name in metrics]
+    return [METRICS.get(name)() for name in metrics]
+
+
+def workspace(pairs: CaptionPairs, encoder: str | None, subtask: str, device: str | None, batch_tokens: int | None) -> Workspace:
+    """Returns the place of shared work for one call; what is None comes from the settings."""
     settings = Settings.from_environment()
-    work = Workspace(
-        pairs,
-        Options(encoder or settings.encoder, subtask, device or settings.device, batch_tokens),
-    )
-    return [_result(metric, pairs, work) for metric in chosen]
+    return Workspace(pairs, Options(encoder or settings.encoder, subtask, device or settings.device, batch_tokens))
 
 
-def _result(metric: Metric, pairs: CaptionPairs, work: Workspace) -> MetricResult:
+def result_and_stats(
+    metric: Metric, pairs: CaptionPairs, work: Workspace, interval: Resampling | None = None
+) -> tuple[MetricResult, Floats]:
+    """Returns what a metric says about the pairs, and float64[n, k]: the rows of statistics that it says it from."""
     started = time.perf_counter()
     stats = metric.item_stats(pairs, work)
     corpus, items = metric.combine(stats), metric.values_per_item(stats)
     notes = {"empty_candidates": pairs.n_empty_candidates, **metric.notes(stats, pairs, work)}
+    if interval is not None:
+        notes["interval"] = interval.note(metric, len(pairs))
     columns = [np.ascontiguousarray(column) for column in items.T]
     recipe = {
         "metric": metric.name,
@@ -69,17 +85,19 @@ def _result(metric: Metric, pairs: CaptionPairs, work: Workspace) -> MetricResul
         "refs": pairs.reference_counts,
         **metric.parameters(pairs, work),
     }
-    return MetricResult(
+    result = MetricResult(
         metric=metric.name,
         score=float(corpus[0]),
         n=len(pairs),
         signature=Signature(recipe),
-        seconds=time.perf_counter() - started,
         per_item=columns[0],
         components={name: float(value) for name, value in zip(metric.components, corpus[1:], strict=True)},
         item_components={metric.column(name): column for name, column in zip(metric.components, columns[1:], strict=True)},
         notes={name: note for name, note in notes.items() if note != 0},
+        interval=score_interval(metric, stats[order_of_ids(pairs.ids)], interval) if interval is not None else None,
+        seconds=time.perf_counter() - started,
     )
+    return result, stats
 
 
 def describe_metrics() -> list[dict[str, Any]]:

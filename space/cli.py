@@ -11,7 +11,8 @@ import logging
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ..dataset_scripts.engine.attach import SoundPlan
     from ..dataset_scripts.scores import ScorePlan
     from ..dataset_scripts.source import Source
+    from ..evaluators.bootstrap import Resampling
+    from ..evaluators.metric import Interval
 
 BAD_INPUT, OUR_FAILURE = 2, 1
 SHOWN_FILES = SHOWN_PAIRS = 20
@@ -46,6 +49,8 @@ app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder that `uac build` wrote. [default: unified-audiocaps]")]
 Db = Annotated[str | None, typer.Option("--db", help="Database, sqlite:///path/to/hub.db. [default: a file under UAC_HOME]")]
+Resamples = Annotated[int | None, typer.Option("--resamples", metavar="N", help="Resamples for intervals. [default: 2000]")]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Equal seeds give equal intervals. [default: 0]")]
 BenchmarkId = Annotated[str, typer.Option("--benchmark", help="Benchmark id; `uac benchmarks` lists them.")]
 
 
@@ -647,43 +652,47 @@ def score(
     per_item: Annotated[
         Path | None, typer.Option("--per-item", metavar="FILE", help="Write one row per id (.csv or .parquet).")
     ] = None,
+    interval: Annotated[bool, typer.Option("--interval", help="Add the confidence interval of each score.")] = False,
+    level: Annotated[
+        float | None, typer.Option("--level", metavar="X", help="Probability of the interval. [default: 0.95]")
+    ] = None,
+    resamples: Resamples = None,
+    seed: Seed = None,
 ) -> None:
     """Score captions against references. Scores are in their native range.
 
-    Example: uac score predictions.jsonl --references references.jsonl --metrics cider_d,date
+    --interval says how far a score would move on other clips of the same kind: items are drawn anew (bootstrap, BCa), nothing is
+    scored again. To tell two systems apart use `uac compare`: intervals of two scores can overlap where the difference is sure.
+
+    Example: uac score predictions.jsonl --references references.jsonl --metrics cider_d,date --interval
     """
-    from ..evaluators.files import read_predictions, read_references
+    from ..evaluators.files import read_predictions
     from ..evaluators.pairs import CaptionPairs
     from ..evaluators.score import score as score_pairs
 
-    if (references is None) == (benchmark is None):
-        raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
+    _check_references(references, benchmark)
     if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
         raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
-    for file in (json_file, per_item):  # told before the work, not after it
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"cannot write {file}: the folder {file.parent} does not exist. Create it first.")
-    names = [name.strip() for name in metric_names.split(",") if name.strip()]
+    _check_folders(json_file, per_item)
+    if not interval and (level, resamples, seed) != (None, None, None):
+        raise InputError("--level, --resamples and --seed are for intervals; add --interval.")
+    resampling = _resampling(level, resamples, seed) if interval else None
+    names = _listed([metric_names])
     if not names:
         raise InputError("--metrics is empty; expected names such as cider_d,date (`uac metrics` lists them).")
     predicted = read_predictions(predictions)
-    if references is not None:
-        expected = read_references(references)
-    else:
-        from ..leaderboard.benchmark import benchmark_by_id, load_items
-
-        definition = benchmark_by_id(benchmark or "")
-        items = load_items(definition, data or Settings.from_environment().data)
-        predicted = _resolve(predicted, items.resolve, predictions)
-        expected, encoder, subtask = dict(items.references), encoder or definition.encoder, subtask or definition.subtask
-    pairs = CaptionPairs.join(predicted, expected)
+    expected = _expected(references, benchmark, data)
+    encoder, subtask = encoder or expected.encoder, subtask or expected.subtask
+    pairs = CaptionPairs.join(expected.resolved(predicted, predictions), expected.references)
     started = time.perf_counter()
-    results = score_pairs(pairs, names, encoder=encoder, subtask=subtask or "long", device=device)
+    results = score_pairs(pairs, names, encoder=encoder, subtask=subtask, device=device, interval=resampling)
     rows = []
     for result in results:
-        rows.append((result.metric, f"{result.score:.6f}", result.signature.digest))
-        rows.extend((f"  {name}", f"{value:.6f}", "") for name, value in result.components.items())
-    _table(rows, ("METRIC", "SCORE", "SIGNATURE"))
+        rows.append((result.metric, f"{result.score:.6f}", _enclosed(result.interval), result.signature.digest))
+        rows.extend((f"  {name}", f"{value:.6f}", "", "") for name, value in result.components.items())
+    header = ("METRIC", "SCORE", _level_title(resampling), "SIGNATURE")
+    shown = (0, 1, 2, 3) if resampling else (0, 1, 3)
+    _table([[row[i] for i in shown] for row in rows], [header[i] for i in shown])
     _say(f"{len(pairs.ids):,} clips, {time.perf_counter() - started:.1f} s")
     for result in results:
         for note, count in result.notes.items():
@@ -703,6 +712,154 @@ def score(
         content = io.BytesIO()
         (pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table)(table, content)
         _write(per_item, content.getvalue())
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Predictions of the first system: jsonl with id and caption, or csv.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Predictions of the second system, for the same ids.")],
+    references: Annotated[Path | None, typer.Option("--references", help="jsonl with id and references (a list).")] = None,
+    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Take the references of this benchmark.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="M,...", help="`uac metrics` lists them; may be given again. [default: all]"),
+    ] = None,
+    level: Annotated[
+        float | None, typer.Option("--level", metavar="X", help="Probability of the intervals. [default: 0.95]")
+    ] = None,
+    resamples: Resamples = None,
+    seed: Seed = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", help="Text encoder: minilm (offline), a Hub name or a local path. [default: minilm]"),
+    ] = None,
+    subtask: Annotated[str | None, typer.Option("--subtask", help="Sets DATE's delta. [default: long]")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")] = None,
+    data: Data = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers and signatures.")] = None,
+) -> None:
+    """Compare two systems on the same clips: difference, its interval, p-value, wins and losses per clip.
+
+    A - B is the difference of the scores. Its interval comes from resamples that draw the same clips for both systems (bootstrap,
+    BCa): an interval without 0 means that other clips of the same kind would hardly turn the order round. P is the probability of
+    a difference this large, either way, if it did not matter which system wrote which caption (approximate randomisation); it is
+    1 for equal files and at least 1 / (resamples + 1). WON and LOST count the clips on which A is better and worse; the rest are
+    equal.
+
+    Both answer for these references and this metric only. Asking many metrics finds small p-values by chance: choose the metric
+    before you look. For cider_d and date the weights and ranks that come from the whole set are held fixed.
+
+    Example: uac compare ours.jsonl baseline.jsonl --benchmark sample --metric cider_d --metric date
+    """
+    from ..evaluators.compare import compare as compare_pairs
+    from ..evaluators.files import read_predictions
+    from ..evaluators.metric import METRICS
+    from ..evaluators.pairs import CaptionPairs
+
+    _check_references(references, benchmark)
+    _check_folders(json_file)
+    resampling = _resampling(level, resamples, seed)
+    names = _listed(metric)
+    if metric and not names:
+        raise InputError("--metric is empty; expected a name such as cider_d (`uac metrics` lists them).")
+    for name in names:  # a wrong name is told before anything is read
+        METRICS.get(name)
+    predicted_a, predicted_b = read_predictions(a), read_predictions(b)
+    expected = _expected(references, benchmark, data)
+
+    def joined(file: Path, predicted: dict[str, str]) -> CaptionPairs:
+        resolved = expected.resolved(predicted, file)
+        try:
+            return CaptionPairs.join(resolved, expected.references)
+        except InputError as error:  # which of the two files
+            raise InputError(f"{file}: {error.headline}", error.problems, error.total) from None
+
+    pairs_a, pairs_b = joined(a, predicted_a), joined(b, predicted_b)
+    started = time.perf_counter()
+    comparisons = compare_pairs(
+        pairs_a,
+        pairs_b,
+        names or METRICS.names(),
+        encoder=encoder or expected.encoder,
+        subtask=subtask or expected.subtask,
+        device=device,
+        resampling=resampling,
+    )
+    rows = [
+        (
+            *(one.metric, f"{one.a.score:.6f}", f"{one.b.score:.6f}", f"{one.difference:+.6f}", _enclosed(one.interval, "+")),
+            *(f"{one.p_value:.4f}", f"{one.wins:,}", f"{one.losses:,}", one.a.signature.digest),
+        )
+        for one in comparisons
+    ]
+    _table(rows, ("METRIC", "A", "B", "A - B", _level_title(resampling), "P", "WON", "LOST", "SIGNATURE"))
+    _say(f"{comparisons[0].n:,} clips, {resampling}, {time.perf_counter() - started:.1f} s")
+    for one in comparisons:
+        for system in (one.a, one.b) if one.a is not one.b else (one.a,):
+            for note, count in system.notes.items():
+                if note not in one.notes:
+                    typer.echo(f"{one.metric}: {'A' if system is one.a else 'B'}: {note}: {count}", err=True)
+        for note, text in one.notes.items():
+            typer.echo(f"{one.metric}: {note}: {text}", err=True)
+    if json_file is not None:
+        report = {"a": str(a), "b": str(b), "n": comparisons[0].n, "results": [one.to_json() for one in comparisons]}
+        _write(json_file, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _check_references(references: Path | None, benchmark: str | None) -> None:
+    if (references is None) == (benchmark is None):
+        raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
+
+
+def _check_folders(*files: Path | None) -> None:
+    """Raises where a file could not be written: told before the work, not after it."""
+    for file in files:
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"cannot write {file}: the folder {file.parent} does not exist. Create it first.")
+
+
+def _resampling(level: float | None, resamples: int | None, seed: int | None) -> Resampling:
+    from ..evaluators.bootstrap import LEVEL, RESAMPLES, SEED, Resampling
+
+    return Resampling(
+        LEVEL if level is None else level,
+        RESAMPLES if resamples is None else resamples,
+        SEED if seed is None else seed,
+    )
+
+
+def _enclosed(interval: Interval | None, sign: str = "") -> str:
+    return f"[{interval.low:{sign}.6f}, {interval.high:{sign}.6f}]" if interval else ""
+
+
+def _level_title(resampling: Resampling | None) -> str:
+    return f"{100 * resampling.level:g} % INTERVAL" if resampling else ""
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """References by id, and what a benchmark says beside them."""
+
+    references: Mapping[str, tuple[str, ...]]
+    encoder: str | None = None
+    subtask: str = "long"
+    resolve: Callable[[str], str | None] | None = None
+
+    def resolved(self, predicted: dict[str, str], file: Path) -> dict[str, str]:
+        """Returns predictions under the ids of the references."""
+        return _resolve(predicted, self.resolve, file) if self.resolve else predicted
+
+
+def _expected(references: Path | None, benchmark: str | None, data: Path | None) -> _Expected:
+    from ..evaluators.files import read_references
+
+    if references is not None:
+        return _Expected(read_references(references))
+    from ..leaderboard.benchmark import benchmark_by_id, load_items
+
+    definition = benchmark_by_id(benchmark or "")
+    items = load_items(definition, data or Settings.from_environment().data)
+    return _Expected(items.references, definition.encoder, definition.subtask, items.resolve)
 
 
 def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], file: Path) -> dict[str, str]:

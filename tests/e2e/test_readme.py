@@ -26,6 +26,7 @@ def test_examples_run_in_the_order_of_the_readme(uac, project_root, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     predictions = (EXAMPLES / "tag-template.jsonl").read_text(encoding="utf-8")
     Path("predictions.jsonl").write_text(predictions, encoding="utf-8")
+    Path("baseline.jsonl").write_text((EXAMPLES / "one-caption-for-all.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
     ids = [json.loads(line)["id"] for line in predictions.splitlines()]
     references = "".join(json.dumps({"id": i, "references": ["a sound", "some noise"]}) + "\n" for i in ids)
     Path("references.jsonl").write_text(references, encoding="utf-8")
@@ -35,7 +36,7 @@ def test_examples_run_in_the_order_of_the_readme(uac, project_root, tmp_path, mo
         if command[1] != "serve":
             uac(*command[1:])
             ran.append(command[1])
-    assert ran == ["build", "view", "view", "inspect", "play", "build", "view", "score", "submit"]
+    assert ran == ["build", "view", "view", "inspect", "play", "build", "view", "score", "compare", "submit"]
     assert json.loads(Path("scores.json").read_text())["n"] == len(ids)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     outputs = [

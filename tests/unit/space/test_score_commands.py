@@ -1,0 +1,153 @@
+"""`uac score --interval` and `uac compare`, run in this process on the sample's example predictions."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
+from unified_audiocaps.evaluators.metric import METRICS
+from unified_audiocaps.space.cli import app
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "space" / "examples"
+GOOD, POOR = EXAMPLES / "attentive-listener.jsonl", EXAMPLES / "tag-template.jsonl"
+FEW = ("--resamples", 200)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "unified-audiocaps"
+    build("sample", out=folder)
+    return folder
+
+
+@pytest.fixture
+def sample(data) -> tuple[object, ...]:
+    return ("--benchmark", "sample", "--data", data)
+
+
+def uac(*arguments: object, code: int = 0) -> Result:
+    """Runs a command; its errors are raised."""
+    done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done
+
+
+def table(told: str) -> dict[str, list[str]]:
+    """Returns the cells of a table's rows by their first one; an interval is two cells."""
+    return {cells[0]: cells[1:] for cells in map(str.split, told.splitlines()) if cells}
+
+
+def test_two_systems_are_compared(sample, tmp_path):
+    report_file = tmp_path / "compared.json"
+    done = uac("compare", GOOD, POOR, *sample, "--metric", "rouge_l,bleu", "--metric", "cider_d", *FEW, "--json", report_file)
+    report = json.loads(report_file.read_text(encoding="utf-8"))
+    assert (report["a"], report["b"], report["n"]) == (str(GOOD), str(POOR), 12)
+    assert [one["metric"] for one in report["results"]] == ["rouge_l", "bleu", "cider_d"]
+    rows = table(done.stdout)
+    for one in report["results"]:
+        low, high = one["interval"]["low"], one["interval"]["high"]
+        assert rows[one["metric"]] == [
+            *(f"{one['a']['score']:.6f}", f"{one['b']['score']:.6f}", f"{one['difference']:+.6f}"),
+            *(f"[{low:+.6f},", f"{high:+.6f}]", f"{one['p_value']:.4f}", str(one["wins"]), str(one["losses"])),
+            one["a"]["digest"],
+        ]
+        assert 0 < low < one["difference"] < high
+    assert rows["cider_d"][6] == "12"
+    assert rows["METRIC"][-4:] == ["P", "WON", "LOST", "SIGNATURE"]
+    assert "12 clips, 200 resamples of the items, seed 0" in done.stdout
+    assert "cider_d: interval: BCa bootstrap, 200 resamples" in done.stderr
+    assert "weights, ranks) is held fixed" in done.stderr
+
+
+def test_all_metrics_are_the_default(sample, tmp_path):
+    uac("compare", GOOD, POOR, *sample, *FEW, "--device", "cpu", "--json", tmp_path / "c.json")
+    results = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["results"]
+    assert [one["metric"] for one in results] == METRICS.names()
+
+
+def test_a_system_does_not_differ_from_itself(sample):
+    told = uac("compare", GOOD, GOOD, *sample, "--metric", "cider_d", *FEW).stdout
+    assert table(told)["cider_d"][2:8] == ["+0.000000", "[+0.000000,", "+0.000000]", "1.0000", "0", "0"]
+
+
+def test_references_may_be_a_file_and_lines_in_any_order(sample, data, tmp_path):
+    references, shuffled = tmp_path / "r.jsonl", tmp_path / "p.jsonl"
+    uac("view", "sample/test", "--as", "references", "--out", references, "--data", data)
+    shuffled.write_text("\n".join(reversed(GOOD.read_text(encoding="utf-8").splitlines())), encoding="utf-8")
+    rows = [
+        table(uac("compare", *files, "--metric", "rouge_l", *FEW).stdout)["rouge_l"]
+        for files in [(GOOD, POOR, *sample), (shuffled, POOR, "--references", references)]
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_equal_seeds_give_equal_tables(sample):
+    command = ("compare", GOOD, POOR, *sample, "--metric", "rouge_l", *FEW, "--level", 0.8)
+    rows = [table(uac(*command, "--seed", seed).stdout)["rouge_l"] for seed in (3, 3, 4)]
+    assert rows[0] == rows[1] != rows[2]
+    assert "80 % INTERVAL" in uac(*command).stdout
+
+
+def test_scores_have_intervals(sample, tmp_path):
+    command = ("score", POOR, *sample, "--metrics", "cider_d,bleu", "--json", tmp_path / "s.json")
+    assert "INTERVAL" not in uac(*command).stdout
+    assert "interval" not in json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["results"][0]
+    done = uac(*command, "--interval", "--level", 0.9, *FEW)
+    (cider, _) = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["results"]
+    interval = cider["interval"]
+    assert interval["low"] < cider["score"] < interval["high"]
+    assert interval["level"] == 0.9
+    assert "90 % INTERVAL" in done.stdout
+    assert table(done.stdout)["cider_d"] == [
+        *(f"{cider['score']:.6f}", f"[{interval['low']:.6f},", f"{interval['high']:.6f}]", cider["digest"])
+    ]
+    assert "200 resamples of the items, seed 0" in cider["notes"]["interval"]
+
+
+def test_score_and_compare_give_one_interval(sample, tmp_path):
+    uac("score", GOOD, *sample, "--metrics", "rouge_l", "--interval", *FEW, "--json", tmp_path / "s.json")
+    uac("compare", GOOD, POOR, *sample, "--metric", "rouge_l", *FEW, "--json", tmp_path / "c.json")
+    scored, compared = (json.loads((tmp_path / name).read_text(encoding="utf-8"))["results"][0] for name in ("s.json", "c.json"))
+    assert scored["interval"] == compared["a"]["interval"]
+
+
+def test_what_is_missing_is_told_with_its_file(sample, tmp_path):
+    lines = POOR.read_text(encoding="utf-8").splitlines()
+    part = tmp_path / "part.jsonl"
+    part.write_text("\n".join([*lines[1:], '{"id": "nowhere", "caption": "x"}']), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"(?s)part\.jsonl: predictions and references.*E_MISSING_ID: .*E_UNKNOWN_ID: id 'nowhere'"
+    ):
+        uac("compare", GOOD, part, *sample, "--metric", "rouge_l")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        (("--metric", "rouge"), UnknownNameError, "Did you mean rouge_l"),
+        (("--metric", ","), InputError, "--metric is empty; expected a name such as cider_d"),
+        (("--metric", "bleu,bleu"), InputError, "metrics named twice: bleu"),
+        (("--metric", "bleu", "--resamples", 10), InputError, "resamples is 10; expected at least 100"),
+        (("--metric", "bleu", "--level", 95), InputError, r"level is 95.0; expected a number between 0 and 1"),
+        (("--metric", "bleu", "--seed", -1), InputError, "seed is -1"),
+        (("--metric", "bleu", "--json", "no/where.json"), InputError, "Create it first"),
+        (("--metric", "bleu", "--references", "r.jsonl"), InputError, "either --references FILE or --benchmark ID"),
+    ],
+)
+def test_wrong_use_is_told(sample, options, error, told):
+    with pytest.raises(error, match=told):
+        uac("compare", GOOD, POOR, *sample, *options)
+
+
+@pytest.mark.parametrize("option", ["--level", "--resamples", "--seed"])
+def test_options_of_intervals_want_the_interval(sample, option):
+    with pytest.raises(InputError, match="are for intervals; add --interval"):
+        uac("score", GOOD, *sample, "--metrics", "bleu", option, 1)
+
+
+def test_help_teaches():
+    told = " ".join(uac("compare", "--help").stdout.split())
+    for words in ("A - B is the difference", "resamples that draw the same clips", "1 for equal files", "Example: uac compare"):
+        assert words in told
