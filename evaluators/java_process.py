@@ -8,7 +8,6 @@ failure is an error that shows what the program said last. One lock per program 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import re
 import shutil
@@ -97,15 +96,14 @@ class JavaProcess:
     def close(self) -> None:
         """Ends the process; the next question starts another."""
         process = self._process
-        self._process = None
         if process is None:
             return
         process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):  # what was not sent yet has no reader any more
-                    pipe.close()
         process.wait()
+        for file in (self._answered, self._said, process.stdin, process.stdout):
+            if file is not None:
+                file.close()
+        self._process = self._answered = self._said = None
 
     def _forget(self) -> None:
         """Leaves the process to whoever started it: two that read from one pipe would take each other's answers."""
@@ -125,18 +123,19 @@ class JavaProcess:
 
     def _start(self) -> None:
         self.close()
-        java = self._java or find_java(self.name)
+        command = [self._java or find_java(self.name), *self.options, "-jar", self.jar.name, *self.arguments]
         # a file takes any amount of messages without a reader, which a pipe does not
-        self._said = tempfile.TemporaryFile()
-        command = [java, *self.options, "-jar", self.jar.name, *self.arguments]
+        said = tempfile.TemporaryFile()
         try:
             # unbuffered: a fork of this interpreter must not hold, and send, a copy of lines that wait to be written
-            self._process = subprocess.Popen(  # noqa: S603 # our own arguments, no shell
-                command, bufsize=0, cwd=self.jar.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
+            process = subprocess.Popen(  # noqa: S603 # our own arguments, no shell
+                command, bufsize=0, cwd=self.jar.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
             )
         except OSError as error:
+            said.close()
             raise _FailureError(f"it could not be started: {error}") from error
-        self._answered = open(self._process.stdout.fileno(), "rb", closefd=False) if self._process.stdout else None
+        self._process, self._said = process, said
+        self._answered = open(process.stdout.fileno(), "rb", closefd=False) if process.stdout else None
 
     def _answers(self, batch: list[bytes], limit_s: float) -> list[str]:
         process = self._process
