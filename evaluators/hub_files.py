@@ -25,12 +25,15 @@ def render(metric_name: str) -> dict[str, str]:
         UnknownNameError: no metric is called so.
     """
     metric = METRICS.get(metric_name)
-    return {
+    needs_java = any(needed.startswith("Java") for needed in metric.requires)
+    files = {
         f"{metric.name}.py": _module(metric),
         "README.md": _readme(metric),
         "app.py": _app(metric),
-        "requirements.txt": f"unified-audiocaps\ngradio{GRADIO}\n",
+        "requirements.txt": f"unified-audiocaps{'[java]' if needs_java else ''}\ngradio{GRADIO}\n",
     }
+    # what a Space installs beside Python packages
+    return {**files, "packages.txt": "default-jre-headless\n"} if needs_java else files
 
 
 def write(folder: Path = HUB_FOLDER) -> list[Path]:

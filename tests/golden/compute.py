@@ -38,9 +38,10 @@ def save(metric: str, tool: str, tolerance: float, corpus: dict, per_item: dict,
 
 
 def classic(candidates: list[str], references: list[list[str]]) -> None:
-    """BLEU, ROUGE-L and CIDEr-D by pycocoevalcap, on the words of its own tokenizer."""
+    """BLEU, ROUGE-L, CIDEr-D and METEOR by pycocoevalcap, on the words of its own tokenizer; lengths counted on them."""
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.meteor.meteor import Meteor
     from pycocoevalcap.rouge.rouge import Rouge
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
@@ -51,6 +52,7 @@ def classic(candidates: list[str], references: list[list[str]]) -> None:
         bleu, bleu_items = Bleu(4).compute_score(truth, results)
         rouge, rouge_items = Rouge().compute_score(truth, results)
         cider, cider_items = Cider().compute_score(truth, results)
+        meteor, meteor_items = Meteor().compute_score(truth, results)
     names = [f"bleu_{n}" for n in range(1, 5)]
     bleu_columns = dict(zip(names, bleu_items, strict=True))
     words = {"candidates": [results[i][0] for i in results], "references": [truth[i] for i in truth]}
@@ -64,6 +66,29 @@ def classic(candidates: list[str], references: list[list[str]]) -> None:
     )
     save("rouge_l", tool, 1e-12, {"rouge_l": float(rouge)}, {"rouge_l": rouge_items.tolist()})
     save("cider_d", tool, 1e-12, {"cider_d": float(cider)}, {"cider_d": cider_items.tolist()})
+    save("meteor", f"{tool} and its meteor-1.5.jar", 1e-12, {"meteor": meteor}, {"meteor": meteor_items})
+    save("length", f"the definition, on the words of {tool}", 1e-12, *lengths(results, truth))
+
+
+def lengths(results: dict[int, list[str]], truth: dict[int, list[str]]) -> tuple[dict, dict]:
+    """Words per candidate and per reference, their ratio, and the shorter by the longer side."""
+
+    def values(candidate: float, reference: float, n: int) -> dict[str, float]:
+        longer = max(candidate, reference)
+        return {
+            "length": min(candidate, reference) / longer if longer else 0.0,
+            "length_candidates": candidate / n,
+            "length_references": reference / n,
+            "length_ratio": candidate / reference if reference else 0.0,
+        }
+
+    pairs = []
+    for key, (candidate,) in results.items():
+        counts = [len(text.split()) for text in truth[key] if text.split()]
+        pairs.append((len(candidate.split()), sum(counts) / len(counts) if counts else 0.0))
+    items = [values(candidate, reference, 1) for candidate, reference in pairs]
+    corpus = values(sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs), len(pairs))
+    return corpus, {name: [item[name] for item in items] for name in corpus}
 
 
 def embedded(candidates: list[str], references: list[list[str]]) -> None:

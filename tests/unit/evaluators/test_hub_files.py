@@ -9,9 +9,16 @@ from unified_audiocaps.evaluators.metric import METRICS
 
 def test_writing_makes_a_folder_per_metric(tmp_path):
     written = hub_files.write(tmp_path)
-    assert len(written) == 4 * len(METRICS.names())
+    assert len(written) == sum(len(hub_files.render(name)) for name in METRICS.names())
     assert sorted(path.name for path in tmp_path.iterdir()) == METRICS.names()
     assert (tmp_path / "date" / "date.py").read_text(encoding="utf-8") == hub_files.render("date")["date.py"]
+
+
+def test_a_metric_in_java_asks_its_space_for_java():
+    files = hub_files.render("meteor")
+    assert files["packages.txt"] == "default-jre-headless\n"
+    assert files["requirements.txt"].startswith("unified-audiocaps[java]\n")
+    assert "packages.txt" not in hub_files.render("bleu")
 
 
 def test_header_of_the_space():

@@ -72,7 +72,15 @@ def test_signature_tells_reference_counts_and_pool():
 
 
 def test_descriptions_name_everything():
-    assert [entry["name"] for entry in describe_metrics()] == ["bleu", "cider_d", "date", "rouge_l", "sbert_sim"]
+    assert [entry["name"] for entry in describe_metrics()] == [
+        "bleu",
+        "cider_d",
+        "date",
+        "length",
+        "meteor",
+        "rouge_l",
+        "sbert_sim",
+    ]
     assert {"title", "version", "direction", "range", "needs_whole_corpus", "components", "requires", "source"} <= set(
         describe_metrics()[0]
     )

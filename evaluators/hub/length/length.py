@@ -1,0 +1,49 @@
+"""Length agreement for `evaluate.load`; written by `uac docs`, edit the metric instead."""
+
+# mypy: ignore-errors
+
+import datasets
+import evaluate
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+from unified_audiocaps.evaluators.score import score
+
+DESCRIPTION = """Words of the candidates against words of the references, the shorter by the longer side; with words
+per candidate, words per reference and the ratio of both."""
+
+INPUTS = """
+Args:
+    predictions: list of captions.
+    references: list of lists of captions; their lengths may differ.
+    encoder: text encoder of the embedding metrics (minilm, a Hub name or a folder).
+    subtask: selects DATE's delta.
+    device: auto, cpu or cuda.
+Returns:
+    the score, its components and the signature.
+"""
+
+
+class Length(evaluate.Metric):
+    """Length agreement: the same number as `unified_audiocaps.evaluators.score`."""
+
+    def __init__(self, *args, **kwargs):
+        if kwargs.get("num_process", 1) == 1:
+            kwargs["keep_in_memory"] = True
+        super().__init__(*args, **kwargs)
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation="a description of the input, not from a paper",
+            inputs_description=INPUTS,
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Value("string"),
+                    "references": datasets.Sequence(datasets.Value("string")),
+                }
+            ),
+        )
+
+    def _compute(self, predictions, references, encoder=None, subtask="long", device=None):
+        pairs = CaptionPairs.in_order(predictions, references)
+        result = score(pairs, ["length"], encoder=encoder, subtask=subtask, device=device)[0]
+        return {result.metric: result.score, **result.components, "signature": str(result.signature)}

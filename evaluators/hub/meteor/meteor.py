@@ -1,0 +1,49 @@
+"""METEOR 1.5 for `evaluate.load`; written by `uac docs`, edit the metric instead."""
+
+# mypy: ignore-errors
+
+import datasets
+import evaluate
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+from unified_audiocaps.evaluators.score import score
+
+DESCRIPTION = """F-measure (recall weighs more) of words aligned by form, stem, synonym and paraphrase, lowered where
+they stand in another order; pooled over the corpus."""
+
+INPUTS = """
+Args:
+    predictions: list of captions.
+    references: list of lists of captions; their lengths may differ.
+    encoder: text encoder of the embedding metrics (minilm, a Hub name or a folder).
+    subtask: selects DATE's delta.
+    device: auto, cpu or cuda.
+Returns:
+    the score, its components and the signature.
+"""
+
+
+class Meteor(evaluate.Metric):
+    """METEOR 1.5: the same number as `unified_audiocaps.evaluators.score`."""
+
+    def __init__(self, *args, **kwargs):
+        if kwargs.get("num_process", 1) == 1:
+            kwargs["keep_in_memory"] = True
+        super().__init__(*args, **kwargs)
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation="Denkowski and Lavie 2014 (WMT); COCO caption evaluation, arXiv:1504.00325",
+            inputs_description=INPUTS,
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Value("string"),
+                    "references": datasets.Sequence(datasets.Value("string")),
+                }
+            ),
+        )
+
+    def _compute(self, predictions, references, encoder=None, subtask="long", device=None):
+        pairs = CaptionPairs.in_order(predictions, references)
+        result = score(pairs, ["meteor"], encoder=encoder, subtask=subtask, device=device)[0]
+        return {result.metric: result.score, **result.components, "signature": str(result.signature)}
