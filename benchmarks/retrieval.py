@@ -4,8 +4,9 @@
 
 Clips are random directions, captions their clips' directions with noise. The peer is what evaluation scripts do: the whole matrix
 in float32, `argsort` per query, the places of the right answers looked up; it is measured at 5,000 captions and 1,000 clips in
-the same run, where both must find the same ranks. The ratio is peer seconds by ours. RSS is the peak of resident memory of the
-large run beyond what stood in memory before it, the embeddings among it; it is measured first.
+the same run, where both must find the same ranks. The ratio is peer seconds by ours; the time
+of the matrix product alone says how much of ours could be saved. RSS is the peak of resident memory of the large run, which comes
+first, and how far that lies above the peak before it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def embeddings(captions: int, clips: int, dimensions: int) -> tuple[np.ndarray, 
     owner = np.arange(captions) % clips
     text = rng.standard_normal((captions, dimensions), np.float32)
     text *= 6
-    text += audio[owner]
+    for begin in range(0, captions, 1000):  # block by block: a peak here would hide the one that is measured
+        text[begin : begin + 1000] += audio[owner[begin : begin + 1000]]
     return text, audio, owner
 
 
@@ -65,7 +67,7 @@ def main() -> None:
     )
     text, audio, owner = embeddings(5_000, 1_000, options.dimensions)
     retrieve(text, audio, owner)
-    ours, peer = [], []
+    ours, peer, product = [], [], []
     for _ in range(3):
         started = time.perf_counter()
         found = retrieve(text, audio, owner)
@@ -73,8 +75,14 @@ def main() -> None:
         started = time.perf_counter()
         wanted = by_argsort(text, audio, owner)
         peer.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        text @ audio.T
+        product.append(time.perf_counter() - started)
     same = [np.array_equal(one.ranks, ranks) for one, ranks in zip(found, wanted, strict=True)]
-    print(f"5,000 x 1,000: ours {min(ours):.3f} s, argsort {min(peer):.3f} s; equal ranks: {same}")
+    print(
+        f"5,000 x 1,000: ours {min(ours):.3f} s, argsort {min(peer):.3f} s, the matrix product alone {min(product):.3f} s; "
+        f"equal ranks: {same}"
+    )
     print(f"ratio {min(peer) / min(ours):.2f}")
 
 

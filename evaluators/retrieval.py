@@ -9,8 +9,10 @@ Source: the protocol of WavCaps, Table V, as its evaluation code has it: R@k, me
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,11 +27,13 @@ AP_CUTOFF = 10
 # a tile's rows are counted in uint8, and a tile should stay in the processor's cache: 240 x 4096 float32 are 4 MB
 _TILE_TEXTS, _TILE_CLIPS = 240, 4096
 _EXACT_PAIRS = 4096  # pairs that are computed again at once: 2 x 4096 x 512 float64 are 32 MB
+_DENSE = 16  # from this share of close pairs on, whole tiles are computed again
 _CHECK_ROWS = 4096
 _KEPT_PROBLEMS = 1000
 
 Integers = npt.NDArray[np.int64]
 _Array = npt.NDArray[Any]
+_Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -137,13 +141,18 @@ def retrieve(
     text_norms, clip_norms = _norms(texts, "text"), _norms(clips, "audio")
     unit_clips = np.concatenate([_unit(clips, clip_norms, rows) for rows in _slices(len(clips), _CHECK_ROWS)])
 
-    def cosines(i: npt.NDArray[np.intp], k: npt.NDArray[np.intp]) -> Floats:
+    text_twins, clip_twins = _twins(texts), _twins(clips)
+
+    def cosines(i: _Places, k: _Places) -> Floats:
+        # each pair of equal embeddings once: a model that collapsed would otherwise take hours
+        pairs, back = np.unique(text_twins[i] * len(clips) + clip_twins[k], return_inverse=True)
+        i, k = np.divmod(pairs, len(clips))
         found = np.empty(len(i))
         for rows in _slices(len(i), _EXACT_PAIRS):
             # products and sums row by row: equal embeddings give equal bits wherever they stand, which a matrix product does not
             dots = (texts[i[rows]].astype(np.float64) * clips[k[rows]].astype(np.float64)).sum(axis=1)
             found[rows] = dots / (text_norms[i[rows]] * clip_norms[k[rows]])
-        return found
+        return np.asarray(found[back], np.float64)
 
     # unit roundoff of float32 times dimensions bounds the error of a dot product of unit vectors in any order of summation
     # (Higham 2002, equation 3.5); the rest covers the rounding of the vectors themselves and of the bounds
@@ -152,9 +161,24 @@ def retrieve(
     def tile(rows: slice, columns: slice) -> _Array:
         return np.asarray(_unit(texts, text_norms, rows) @ unit_clips[columns].T)
 
+    @lru_cache(maxsize=1)
+    def fine_tile(row: int, end_row: int, column: int, end_column: int) -> Floats:
+        left, right = texts[row:end_row].astype(np.float64), clips[column:end_column].astype(np.float64)
+        return np.asarray(left / text_norms[row:end_row, None] @ (right / clip_norms[column:end_column, None]).T, np.float64)
+
+    def are_above(rows: slice, columns: slice, i: _Places, k: _Places, values: Floats) -> npt.NDArray[np.bool_]:
+        if len(i) * _DENSE < (rows.stop - rows.start) * (columns.stop - columns.start):
+            return np.asarray(cosines(i, k) >= values, np.bool_)
+        # where most of a tile is close, a matrix product in float64 decides all but the ties
+        fine = fine_tile(rows.start, rows.stop, columns.start, columns.stop)[i - rows.start, k - columns.start]
+        found = fine > values
+        ties = np.flatnonzero(np.abs(fine - values) <= slack * 2.0**-29)  # the same bound for float64
+        found[ties] = cosines(i[ties], k[ties]) >= values[ties]
+        return np.asarray(found, np.bool_)
+
     right = cosines(np.arange(len(texts)), owner)
     recipe = {"similarity": "cosine", "compare": "float64", "model": model}
-    return _results(_Scores(tile, right, owner, len(clips), slack, cosines), recipe)
+    return _results(_Scores(tile, right, owner, len(clips), slack, are_above), recipe)
 
 
 def retrieve_from_scores(
@@ -203,14 +227,14 @@ def retrieve_from_scores(
 
 @dataclass(frozen=True)
 class _Scores:
-    """Scores of all pairs, in tiles; `slack` is how far a tile's numbers may be off, `exact` tells pairs that lie closer."""
+    """Scores of all pairs, in tiles; `slack` is how far a tile's numbers may be off, `are_above` judges pairs that lie closer."""
 
     tile: Callable[[slice, slice], _Array]
     right: _Array
-    owner: npt.NDArray[np.intp]
+    owner: _Places
     n_clips: int
     slack: float
-    exact: Callable[[npt.NDArray[np.intp], npt.NDArray[np.intp]], Floats] | None
+    are_above: Callable[[slice, slice, _Places, _Places, Floats], npt.NDArray[np.bool_]] | None
 
     def bounds(self, values: _Array) -> tuple[_Array, _Array]:
         """Returns what a tile's number must reach to be perhaps, and to be surely, at or above `values`."""
@@ -299,7 +323,7 @@ def _count_tile(
     low, high, value = (bound[span] for bound in bounds)
     maybe = tile >= (low[:, None] if is_text else low)
     n_maybe = _sums(maybe, is_text)
-    if scores.exact is None:
+    if scores.are_above is None:
         above[span] += n_maybe
         return
     some = np.flatnonzero(n_maybe)
@@ -317,7 +341,7 @@ def _count_tile(
         line, i = some[i], some[i]
     else:
         line, k = some[k], some[k]
-    is_above = scores.exact(i + rows.start, k + columns.start) >= value[line]
+    is_above = scores.are_above(rows, columns, i + rows.start, k + columns.start, value[line])
     np.add.at(above, line[is_above] + span.start, 1)
 
 
@@ -368,13 +392,19 @@ def _norms(matrix: _Array, name: str) -> Floats:
     return norms
 
 
+def _twins(matrix: _Array) -> _Places:
+    """Returns for every row the index of the first one that is equal, bit by bit."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(hashlib.blake2b(row, digest_size=16).digest(), i) for i, row in enumerate(matrix)], np.intp)
+
+
 def _unit(matrix: _Array, norms: Floats, rows: slice) -> npt.NDArray[np.float32]:
     return np.asarray(matrix[rows].astype(np.float64) / norms[rows, None], np.float32)
 
 
 def _owners(
     clip_of: Sequence[object] | npt.NDArray[Any], n_texts: int, n_clips: int, clip_ids: Sequence[object] | None
-) -> npt.NDArray[np.intp]:
+) -> _Places:
     """Returns the index of every caption's clip; every clip has a caption."""
     if len(clip_of) != n_texts:
         raise InputError(

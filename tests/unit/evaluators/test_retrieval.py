@@ -114,6 +114,17 @@ def test_equal_embeddings_tie_wherever_they_stand(monkeypatch, layout):
     assert set(a2t.ranks.tolist()) == {73}
 
 
+@pytest.mark.parametrize("dense", [0, 16, 10**9])
+def test_embeddings_that_nearly_collapsed(monkeypatch, dense):
+    # most cosines differ by less than float32 can show, some not at all
+    monkeypatch.setattr(retrieval, "_DENSE", dense)
+    rng = np.random.default_rng(6)
+    text, audio = 1 + 1e-4 * rng.standard_normal((60, 9)), 1 + 1e-4 * rng.standard_normal((12, 9))
+    text[5:20], audio[3:6] = text[5], audio[3]
+    owner = owners(rng, 60, 12)
+    check(retrieve(text, audio, owner), cosines(text, audio), owner)
+
+
 def test_average_precision_is_scikit_learns():
     # up to ten captions in all and no ties: nothing is cut
     rng = np.random.default_rng(7)
