@@ -162,6 +162,7 @@ class Metric(ABC):
         direction: whether higher or lower is better.
         value_range: closed range of score and per-item values.
         requires: what must be installed or loaded beside this package.
+        needs_extra: whether some of that comes with no plain installation: nobody gets such a metric without asking for it.
         needs_whole_corpus: an item's value depends on the other items, so the set must not be scored in shards and an
             interval is conditional on the set.
         components: names of further values, in the order in which `from_totals` returns them after the score.
@@ -176,6 +177,7 @@ class Metric(ABC):
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     requires: ClassVar[tuple[str, ...]] = ()
+    needs_extra: ClassVar[bool] = False
     needs_whole_corpus: ClassVar[bool] = False
     components: ClassVar[tuple[str, ...]] = ()
     cases: ClassVar[Cases]

@@ -722,7 +722,11 @@ def compare(
     benchmark: Annotated[str | None, typer.Option("--benchmark", help="Take the references of this benchmark.")] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="M,...", help="`uac metrics` lists them; may be given again. [default: all]"),
+        typer.Option(
+            "--metric",
+            metavar="M,...",
+            help="`uac metrics` lists them; may be given again. [default: all but those that need an extra]",
+        ),
     ] = None,
     level: Annotated[
         float | None, typer.Option("--level", metavar="X", help="Probability of the intervals. [default: 0.95]")
@@ -779,7 +783,7 @@ def compare(
     comparisons = compare_pairs(
         pairs_a,
         pairs_b,
-        names or METRICS.names(),
+        names or [name for name in METRICS.names() if not METRICS.get(name).needs_extra],
         encoder=encoder or expected.encoder,
         subtask=subtask or expected.subtask,
         device=device,

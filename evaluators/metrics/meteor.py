@@ -52,6 +52,7 @@ class Meteor(Metric):
     name = "meteor"
     title = "METEOR 1.5"
     requires = ("Java 8 or newer", "extra `java`")
+    needs_extra = True
     cases = Cases(identical=(1.0, 1.0), disjoint=(0.0, 0.3), single=(1.0, 1.0))
     source = "Denkowski and Lavie 2014 (WMT); COCO caption evaluation, arXiv:1504.00325"
     definition = (
