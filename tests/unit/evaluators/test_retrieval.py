@@ -49,10 +49,11 @@ def owners(rng, n_texts, n_clips):
 
 
 @pytest.mark.parametrize("levels", [2, 5, 1000])
-@pytest.mark.parametrize("tiles", [(7, 5), (240, 4096)])
+@pytest.mark.parametrize("tiles", [(21, 5, 7), (20, 4, 6), (1920, 4096, 240)])
 def test_scores_with_ties_rank_as_sorting_does(monkeypatch, levels, tiles):
     monkeypatch.setattr(retrieval, "_TILE_TEXTS", tiles[0])
     monkeypatch.setattr(retrieval, "_TILE_CLIPS", tiles[1])
+    monkeypatch.setattr(retrieval, "_PART_TEXTS", tiles[2])
     rng = np.random.default_rng(levels)
     scores, owner = rng.integers(0, levels, (83, 17)) / levels, owners(rng, 83, 17)
     check(retrieve_from_scores(scores, owner), scores, owner)
