@@ -421,7 +421,12 @@ def _owners(
     if len(index) != n_clips:
         raise InputError(f"{n_clips - len(index):,} clip ids were given twice; expected one id per clip, each unique.")
     given = clip_of.tolist() if isinstance(clip_of, np.ndarray) else list(clip_of)
-    found = [index.get(name, -1) for name in given]
+    try:
+        found = [index.get(name, -1) for name in given]
+    except TypeError as problem:
+        raise InputError(
+            f"clip_of starts with {shorten(given[0])}; expected one clip per caption, an index or an id."
+        ) from problem
     # True is 1 and 1.0 is 1 to a dictionary; as the place of a clip they are a mistake
     if clip_ids is None:
         found = [-1 if isinstance(name, bool | float) else place for name, place in zip(given, found, strict=True)]

@@ -212,6 +212,7 @@ NAN, INF = float("nan"), float("inf")
         ([[1, 1]], [[1, 0]], [1], None, r"(?s)1 of 1 captions have no clip, 1 of 1 clips.*caption 0 belongs to clip 1; expected"),
         ([[1, 1]], [[1, 0]], [-1], None, "caption 0 belongs to clip -1"),
         ([[1, 1]], [[1, 0]], [0.0], None, "caption 0 belongs to clip 0.0"),
+        ([[1, 1]], [[1, 0]], np.array([[0]]), None, r"clip_of starts with \[0\]; expected one clip per caption"),
         ([[1, 1]], [[1, 0], [0, 1]], ["b"], ["a", "b"], "clip 'a' has no caption"),
         ([[1, 1]], [[1, 0], [0, 1]], ["b"], ["a"], "2 clips and 1 clip ids"),
         ([[1, 1]], [[1, 0], [0, 1]], ["a"], ["a", "a"], "1 clip ids were given twice"),
