@@ -4,9 +4,9 @@
 
 Clips are random directions, captions their clips' directions with noise. The peer is what evaluation scripts do: the whole matrix
 in float32, `argsort` per query, the places of the right answers looked up; it is measured at 5,000 captions and 1,000 clips in
-the same run, where both must find the same ranks. The ratio is peer seconds by ours; the time
-of the matrix product alone says how much of ours could be saved. RSS is the peak of resident memory of the large run, which comes
-first, and how far that lies above the peak before it.
+the same run, where both must find the same ranks. The ratio is peer seconds by ours; the time of the matrix product alone says
+how much of ours could be saved. RSS is the peak of resident memory of the large run, which comes first, and how far that lies
+above the peak before it.
 """
 
 from __future__ import annotations

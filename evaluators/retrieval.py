@@ -24,8 +24,9 @@ from .metric import Floats, Signature
 VERSION = 1
 CUTOFFS = (1, 5, 10)
 AP_CUTOFF = 10
-# a tile's rows are counted in uint8, and a tile should stay in the processor's cache: 240 x 4096 float32 are 4 MB
-_TILE_TEXTS, _TILE_CLIPS = 240, 4096
+# a matrix product needs large tiles to keep several threads busy (31 MB in float32); counting wants parts that stay in the
+# processor's cache (4 MB), and fewer than 256 rows, because it adds up in uint8
+_TILE_TEXTS, _TILE_CLIPS, _PART_TEXTS = 1920, 4096, 240
 _EXACT_PAIRS = 4096  # pairs that are computed again at once: 2 x 4096 x 512 float64 are 32 MB
 _DENSE = 16  # from this share of close pairs on, whole tiles are computed again
 _CHECK_ROWS = 4096
@@ -296,15 +297,18 @@ def _count(scores: _Scores, rights: _Array) -> tuple[Integers, Integers]:
     above_texts, above_clips = np.zeros(n_texts, np.int64), np.zeros(rights.shape, np.int64)
     text_low, text_high = scores.bounds(scores.right)
     clip_low, clip_high = scores.bounds(rights)
-    for rows in _slices(n_texts, _TILE_TEXTS):
-        own = scores.owner[rows]
+    for block in _slices(n_texts, _TILE_TEXTS):
         for columns in _slices(scores.n_clips, _TILE_CLIPS):
-            tile = scores.tile(rows, columns)
-            here = np.flatnonzero((own >= columns.start) & (own < columns.stop))
-            tile[here, own[here] - columns.start] = -np.inf  # right answers are no competitors, in neither direction
-            _count_tile(scores, tile, rows, columns, (text_low, text_high, scores.right), above_texts, is_text=True)
-            for j in range(len(rights)):
-                _count_tile(scores, tile, rows, columns, (clip_low[j], clip_high[j], rights[j]), above_clips[j], is_text=False)
+            whole = scores.tile(block, columns)
+            for part in _slices(len(whole), _PART_TEXTS):
+                tile, rows = whole[part], slice(block.start + part.start, block.start + part.stop)
+                own = scores.owner[rows]
+                here = np.flatnonzero((own >= columns.start) & (own < columns.stop))
+                tile[here, own[here] - columns.start] = -np.inf  # right answers are no competitors, in neither direction
+                _count_tile(scores, tile, rows, columns, (text_low, text_high, scores.right), above_texts, is_text=True)
+                for j in range(len(rights)):
+                    bounds = (clip_low[j], clip_high[j], rights[j])
+                    _count_tile(scores, tile, rows, columns, bounds, above_clips[j], is_text=False)
     return above_texts, above_clips
 
 
@@ -318,7 +322,7 @@ def _count_tile(
     *,
     is_text: bool,
 ) -> None:
-    """Adds to `above` what one tile holds, per row (`is_text`) or per column."""
+    """Adds to `above` what one part of a tile holds, per row (`is_text`) or per column."""
     span = rows if is_text else columns
     low, high, value = (bound[span] for bound in bounds)
     maybe = tile >= (low[:, None] if is_text else low)
@@ -348,7 +352,7 @@ def _count_tile(
 def _sums(mask: npt.NDArray[np.bool_], is_text: bool) -> Integers:
     if is_text:
         return np.array([np.count_nonzero(row) for row in mask], np.int64)
-    # sums of single bytes are several times faster; a tile has fewer than 256 rows
+    # sums of single bytes are several times faster; a part has fewer than 256 rows
     return np.asarray(np.add.reduce(mask.view(np.uint8), axis=0, dtype=np.uint8), np.int64)
 
 
@@ -417,7 +421,12 @@ def _owners(
     if len(index) != n_clips:
         raise InputError(f"{n_clips - len(index):,} clip ids were given twice; expected one id per clip, each unique.")
     given = clip_of.tolist() if isinstance(clip_of, np.ndarray) else list(clip_of)
-    found = [index.get(name, -1) for name in given]
+    try:
+        found = [index.get(name, -1) for name in given]
+    except TypeError as problem:
+        raise InputError(
+            f"clip_of starts with {shorten(given[0])}; expected one clip per caption, an index or an id."
+        ) from problem
     # True is 1 and 1.0 is 1 to a dictionary; as the place of a clip they are a mistake
     if clip_ids is None:
         found = [-1 if isinstance(name, bool | float) else place for name, place in zip(given, found, strict=True)]

@@ -49,10 +49,11 @@ def owners(rng, n_texts, n_clips):
 
 
 @pytest.mark.parametrize("levels", [2, 5, 1000])
-@pytest.mark.parametrize("tiles", [(7, 5), (240, 4096)])
+@pytest.mark.parametrize("tiles", [(21, 5, 7), (20, 4, 6), (1920, 4096, 240)])
 def test_scores_with_ties_rank_as_sorting_does(monkeypatch, levels, tiles):
     monkeypatch.setattr(retrieval, "_TILE_TEXTS", tiles[0])
     monkeypatch.setattr(retrieval, "_TILE_CLIPS", tiles[1])
+    monkeypatch.setattr(retrieval, "_PART_TEXTS", tiles[2])
     rng = np.random.default_rng(levels)
     scores, owner = rng.integers(0, levels, (83, 17)) / levels, owners(rng, 83, 17)
     check(retrieve_from_scores(scores, owner), scores, owner)
@@ -211,6 +212,7 @@ NAN, INF = float("nan"), float("inf")
         ([[1, 1]], [[1, 0]], [1], None, r"(?s)1 of 1 captions have no clip, 1 of 1 clips.*caption 0 belongs to clip 1; expected"),
         ([[1, 1]], [[1, 0]], [-1], None, "caption 0 belongs to clip -1"),
         ([[1, 1]], [[1, 0]], [0.0], None, "caption 0 belongs to clip 0.0"),
+        ([[1, 1]], [[1, 0]], np.array([[0]]), None, r"clip_of starts with \[0\]; expected one clip per caption"),
         ([[1, 1]], [[1, 0], [0, 1]], ["b"], ["a", "b"], "clip 'a' has no caption"),
         ([[1, 1]], [[1, 0], [0, 1]], ["b"], ["a"], "2 clips and 1 clip ids"),
         ([[1, 1]], [[1, 0], [0, 1]], ["a"], ["a", "a"], "1 clip ids were given twice"),
