@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..dataset_scripts.errors import InputError, Problem, shorten
+from .matrices import as_matrix, check_finite
 from .metric import Floats, Signature
 
 VERSION = 1
@@ -242,7 +243,7 @@ def average_precision(targets: npt.ArrayLike, scores: npt.ArrayLike, *, model: s
     >>> average_precision([[1], [0], [1]], [[0.9], [0.8], [0.1]]).per_class.round(4).tolist()
     [0.8333]
     """
-    matrix, wanted = _scores(scores, "scores"), _matrix(targets, "targets")
+    matrix, wanted = _scores(scores, "scores"), as_matrix(targets, "targets", "fiub")
     if wanted.shape != matrix.shape:
         raise InputError(
             f"targets have the shape {wanted.shape} and scores {matrix.shape}; expected equal ones, [items, classes]."
@@ -442,24 +443,10 @@ def _labels(values: npt.ArrayLike, name: str, n_classes: int, lowest: int = 0) -
     return found.astype(np.int64)
 
 
-def _matrix(values: npt.ArrayLike, name: str) -> _Array:
-    try:
-        found = np.asarray(values)
-    except ValueError as problem:
-        raise InputError(f"{name} has rows of different lengths; expected a matrix.") from problem
-    if found.ndim != 2 or not all(found.shape):
-        raise InputError(f"{name} has the shape {found.shape}; expected a matrix with at least one row and one column.")
-    if found.dtype.kind not in "fiub":
-        raise InputError(f"{name} holds {found.dtype}; expected numbers.")
-    return found
-
-
 def _scores(values: npt.ArrayLike, name: str) -> Floats:
     """Returns float64[n, k]; float32 keeps its order and its ties."""
-    found = _matrix(values, name).astype(np.float64)
-    if not np.isfinite(found).all():
-        row, column = (int(one[0]) for one in np.nonzero(~np.isfinite(found)))
-        raise InputError(f"{name}[{row}, {column}] is {found[row, column]}; expected a number.")
+    found = as_matrix(values, name, "fiub").astype(np.float64)
+    check_finite(found, name)
     return found
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..dataset_scripts.errors import InputError, shorten
+from .matrices import as_matrix, check_finite
 from .metric import Floats, Signature
 
 VERSION = 1
@@ -88,7 +89,7 @@ def frechet_distance(reference: npt.ArrayLike, generated: npt.ArrayLike, *, mode
     >>> frechet_distance([[0.0], [1.0], [2.0]], [[3.0], [4.0], [5.0]]).score
     9.0
     """
-    real, fake = _matrix(reference, "reference"), _matrix(generated, "generated")
+    real, fake = as_matrix(reference, "reference"), as_matrix(generated, "generated")
     if real.shape[1] != fake.shape[1]:
         raise InputError(
             f"reference has {real.shape[1]:,} dimensions and generated {fake.shape[1]:,}; expected embeddings of one model."
@@ -281,7 +282,7 @@ def category_distances(
     >>> found.intra, found.inter
     (1.0, 1.5)
     """
-    matrix = _matrix(embeddings, "embeddings")
+    matrix = as_matrix(embeddings, "embeddings")
     given = categories.tolist() if isinstance(categories, np.ndarray) else list(categories)
     if len(given) != len(matrix):
         raise InputError(f"{len(matrix):,} embeddings and {len(given):,} categories were given; expected one of each per item.")
@@ -354,26 +355,12 @@ def _parts(matrix: _Array, name: str) -> Iterator[tuple[int, Floats]]:
     """Yields the first row and float64[rows, d] of blocks of rows."""
     for begin in range(0, len(matrix), _ROWS):
         part = matrix[begin : begin + _ROWS].astype(np.float64)
-        if not np.isfinite(part).all():
-            row, column = (int(one[0]) for one in np.nonzero(~np.isfinite(part)))
-            raise InputError(f"{name}[{begin + row}, {column}] is {part[row, column]}; expected a number.")
+        check_finite(part, name, begin)
         yield begin, part
 
 
-def _matrix(values: npt.ArrayLike, name: str) -> _Array:
-    try:
-        found = np.asarray(values)
-    except ValueError as problem:
-        raise InputError(f"{name} has rows of different lengths; expected a matrix.") from problem
-    if found.ndim != 2 or not all(found.shape):
-        raise InputError(f"{name} has the shape {found.shape}; expected a matrix with at least one row and one column.")
-    if found.dtype.kind not in "fiu":
-        raise InputError(f"{name} holds {found.dtype}; expected numbers.")
-    return found
-
-
 def _posteriors(values: npt.ArrayLike, name: str) -> Floats:
-    found = np.concatenate([part for _, part in _parts(_matrix(values, name), name)])
+    found = np.concatenate([part for _, part in _parts(as_matrix(values, name), name)])
     sums = found.sum(axis=1)
     wrong = np.flatnonzero((found < 0).any(axis=1) | (np.abs(sums - 1) > _SUM_TOLERANCE))
     if len(wrong):

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..dataset_scripts.errors import InputError, Problem, shorten
+from .matrices import as_matrix
 from .metric import Floats, Signature
 
 VERSION = 1
@@ -362,14 +363,7 @@ def _slices(n: int, size: int) -> list[slice]:
 
 def _matrix(values: npt.ArrayLike, name: str) -> _Array:
     """Returns float32 or float64[n, d]; other number types become float64, float16 becomes float32."""
-    try:
-        found = np.asarray(values)
-    except ValueError as problem:
-        raise InputError(f"{name} has rows of different lengths; expected a matrix of numbers.") from problem
-    if found.ndim != 2 or not all(found.shape):
-        raise InputError(f"{name} has the shape {found.shape}; expected a matrix with at least one row and one column.")
-    if found.dtype.kind not in "fiu":
-        raise InputError(f"{name} holds {found.dtype}; expected numbers.")
+    found = as_matrix(values, name)
     if found.dtype == np.float16:
         return found.astype(np.float32)
     return found if found.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else found.astype(np.float64)
