@@ -151,7 +151,7 @@ def build(
     with target.opened():
         old = target.manifest()
         kept = _kept(one, old, chosen) if splits is not None else []
-        inputs = {part.label: {role: _input(file) for role, file in part.files.items()} for part in wanted}
+        inputs = _inputs(wanted)
         keys = {part.label: _key(one, part, inputs[part.label], limit, plan, sound) for part in wanted}
         all_keys = keys | {entry["label"]: entry["key"] for entry in kept}
         reused = not force and old is not None and is_current(target.sizes(), old, all_keys)
@@ -214,8 +214,16 @@ def _kept(one: Source, old: Manifest | None, chosen: list[str]) -> list[Entry]:
     return kept
 
 
-def _input(file: RawFile) -> dict[str, Any]:
-    return {"file": file.name, "bytes": file.path.stat().st_size, "sha256": file.digest()}
+def _inputs(wanted: list[Part]) -> dict[str, dict[str, Any]]:
+    """Returns label to role to what the file is; a file that several parts look things up in is hashed once."""
+    known: dict[Path, dict[str, Any]] = {}
+
+    def described(file: RawFile) -> dict[str, Any]:
+        if file.path not in known:
+            known[file.path] = {"bytes": file.path.stat().st_size, "sha256": file.digest()}
+        return {"file": file.name, **known[file.path]}
+
+    return {part.label: {role: described(file) for role, file in part.files.items()} for part in wanted}
 
 
 def _key(one: Source, part: Part, inputs: dict[str, Any], limit: int | None, plan: Marking, sound: SoundPlan | None) -> str:

@@ -5,6 +5,7 @@ A plan is made before the build and goes to every process; what it holds is part
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
@@ -84,6 +85,11 @@ class Marking:
 
     def describe(self) -> dict[str, Any]:
         """Returns the sets, their contents as digests, and the levels: what determines the marks. Empty for nothing to do."""
+        return self._description
+
+    @functools.cached_property
+    def _description(self) -> dict[str, Any]:
+        # Every part asks for it, and the digests go through all that the sets hold.
         digests = {name: _digest(found) for name, found in sorted(self.held.items())}
         found: dict[str, Any] = {}
         if self.marked:
