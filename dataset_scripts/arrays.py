@@ -53,6 +53,13 @@ def _column(value: Any, kind: pa.DataType, n: int) -> pa.Array:
     return pa.repeat(pa.scalar(value, kind), n)
 
 
+def contiguous(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Returns a column in one piece, without a copy where it is one."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
 def empty_lists(kind: pa.ListType, n: int) -> pa.ListArray:
     """Returns `n` empty lists of type `kind`."""
     return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1, np.int32)), pa.nulls(0, kind.value_type), type=kind)
@@ -91,6 +98,28 @@ def row_after_row(columns: Sequence[pa.Array]) -> pa.Array:
     if k == 1:
         return columns[0]
     return pa.concat_arrays(list(columns)).take(pa.array(np.arange(n * k).reshape(k, n).T.ravel()))
+
+
+def english_captions(texts: pa.StringArray | pa.ChunkedArray, per_row: Integers, **fields: Any) -> pa.ListArray:
+    """Returns the column `captions` of captions in style `default` that a language model wrote, row after row.
+
+    Args:
+        texts: all captions.
+        per_row: int64[n], captions per row.
+        **fields: more fields of `schema.CAPTION`.
+    """
+    made = struct(
+        schema.CAPTION,
+        len(texts),
+        text=texts,
+        style="default",
+        index=pa.array(ranges(per_row)),
+        origin="llm",
+        language="en",
+        is_absent=False,
+        **fields,
+    )
+    return lists(made, per_row)
 
 
 def joined_lists(columns: Sequence[pa.ListArray]) -> pa.ListArray:

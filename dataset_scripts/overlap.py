@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from . import keys
-from .arrays import stretches
+from .arrays import contiguous, stretches
 from .built import BuiltSet
 from .errors import InputError
 from .texthash import Hashes, TextHasher
@@ -70,7 +70,7 @@ def places(rows: pa.RecordBatch | pa.Table) -> Places:
     Args:
         rows: rows of the schema; the columns of `COLUMNS` without `id` are read. Rows without a key have no entry.
     """
-    listed = _one(rows["clip_keys"])
+    listed = contiguous(rows["clip_keys"])
     key = listed.flatten()
     row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)
     at = pc.find_substring(key, "@").to_numpy(zero_copy_only=False)
@@ -96,7 +96,7 @@ def _recordings(key: pa.StringArray) -> pa.StringArray:
 
 def _timed(rows: pa.RecordBatch | pa.Table, recording: pa.StringArray, row: Integers, start: Doubles) -> Places:
     """Returns the entries with the times of `audio_ref` where these belong to them."""
-    first, second = _one(rows["audio_ref"]), _one(rows["audio_ref_b"])
+    first, second = contiguous(rows["audio_ref"]), contiguous(rows["audio_ref_b"])
     ref_b = pc.struct_field(second, "key").take(pa.array(row))
     upstream = pc.replace_substring_regex(recording, "^[a-z0-9]+:", "")
     is_b = pc.fill_null(pc.equal(upstream, ref_b), False).to_numpy(zero_copy_only=False)
@@ -105,7 +105,7 @@ def _timed(rows: pa.RecordBatch | pa.Table, recording: pa.StringArray, row: Inte
         np.where(is_b, _numbers(pc.struct_field(second, name))[row], _numbers(pc.struct_field(first, name))[row])
         for name in ("start_s", "end_s")
     )
-    duration = np.where(is_b, np.nan, _numbers(_one(rows["duration_s"]))[row])
+    duration = np.where(is_b, np.nan, _numbers(contiguous(rows["duration_s"]))[row])
     is_alone = per_side == 1
     begin = np.where(np.isnan(start) & is_alone, ref_start, start)
     is_same = is_alone | (np.abs(ref_start - begin) <= SAME_START_S)
@@ -189,15 +189,9 @@ class Index:
         return Matches(left, right, level, shared)
 
 
-def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    return column
-
-
 def _numbers(values: pa.Array) -> Doubles:
     """Returns float64, NaN for null."""
-    return np.asarray(_one(values).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(contiguous(values).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _joined(pieces: Iterable[tuple[Places, int]]) -> Places:

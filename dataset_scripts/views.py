@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from . import atomic, schema
-from .arrays import interleaved, lengths_of, lists, struct, text
+from .arrays import contiguous, interleaved, lengths_of, lists, struct, text
 from .built import BuiltSet
 from .errors import InputError, UnknownNameError
 
@@ -52,7 +52,7 @@ def captions(rows: Rows, *, style: str | None = None) -> pa.Table:
         rows: rows of the schema.
         style: only captions in this style; None for all but raw descriptions.
     """
-    listed = _one(rows["captions"])
+    listed = contiguous(rows["captions"])
     flat = listed.flatten()
     keep = _usable(flat, "text")
     chosen = pc.equal(flat.field("style"), style) if style else pc.not_equal(flat.field("style"), RAW_STYLE)
@@ -72,7 +72,7 @@ def qa(rows: Rows, *, style: str | None = None) -> pa.Table:
     """
     if style:
         raise InputError(f"the style {style!r} was given for questions, which have none; leave it out.")
-    listed = _one(rows["qa"])
+    listed = contiguous(rows["qa"])
     flat = listed.flatten()
     places = pa.array(np.flatnonzero(_usable(flat, "question") & _usable(flat, "answer")))
     found = flat.take(places)
@@ -87,7 +87,7 @@ def references(rows: Rows, *, style: str | None = None) -> pa.Table:
         rows: rows of the schema.
         style: the captions' style; None for the style of each clip's first caption that is no raw description.
     """
-    listed = _one(rows["captions"])
+    listed = contiguous(rows["captions"])
     flat = listed.flatten()
     row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)
     if style:
@@ -102,7 +102,7 @@ def references(rows: Rows, *, style: str | None = None) -> pa.Table:
         keep = code == first[row]
     counts = np.bincount(row[keep], minlength=len(listed)).astype(np.int64)
     found = lists(flat.field("text").filter(pa.array(keep)), counts[counts > 0])
-    return pa.table({"id": _one(rows["id"]).filter(pa.array(counts > 0)), "references": found})
+    return pa.table({"id": contiguous(rows["id"]).filter(pa.array(counts > 0)), "references": found})
 
 
 def messages(
@@ -128,7 +128,7 @@ def messages(
         raise InputError(f"messages are asked for of {only!r} only; expected captions or qa.")
     if only == "qa" and style:
         raise InputError(f"the style {style!r} was given for questions, which have none; leave it out.")
-    listed = _one(rows["captions"])
+    listed = contiguous(rows["captions"])
     flat = listed.flatten()
     keep = _usable(flat, "text")
     chosen = pc.equal(flat.field("style"), style) if style else pc.not_equal(flat.field("style"), RAW_STYLE)
@@ -139,7 +139,7 @@ def messages(
     row = np.asarray(pc.list_parent_indices(listed), dtype=np.int64)[keep]
     users, assistants, order, sides = [asked], [said.field("text")], [row * 2], [said.field("side")]
     if not style and only != "captions":
-        questions = _one(rows["qa"])
+        questions = contiguous(rows["qa"])
         found = questions.flatten()
         usable = _usable(found, "question") & _usable(found, "answer")
         answered = found.take(pa.array(np.flatnonzero(usable)))
@@ -203,7 +203,7 @@ def commonality(rows: Rows, *, style: str | None = None, audio_root: str = "") -
 def _about_pairs(rows: Rows, name: str, style: str | None, audio_root: str) -> pa.Table:
     if style:
         raise InputError(f"the style {style!r} was given for the view {name}, which has one of its own; leave it out.")
-    listed = _one(rows["captions"])
+    listed = contiguous(rows["captions"])
     flat = listed.flatten()
     first, second = _sounds(rows, audio_root)
     is_pair = pc.and_(first.is_valid(), second.is_valid()).take(pc.list_parent_indices(listed))
@@ -211,7 +211,7 @@ def _about_pairs(rows: Rows, name: str, style: str | None, audio_root: str) -> p
     places = pa.array(np.flatnonzero(keep & is_pair.to_numpy(zero_copy_only=False)))
     row = pc.list_parent_indices(listed).take(places)
     columns = {"audio": first.take(row), "audio_b": second.take(row), "target": flat.field("text").take(places)}
-    return pa.table({"id": _one(rows["id"]).take(row), **columns})
+    return pa.table({"id": contiguous(rows["id"]).take(row), **columns})
 
 
 VIEWS: dict[str, Callable[..., pa.Table]] = {
@@ -318,7 +318,7 @@ def _lines(table: pa.Table) -> Iterator[bytes]:
 def _cells(column: pa.ChunkedArray) -> pa.Array:
     """Returns a column as csv can hold it: lists (of choices) as JSON."""
     if not pa.types.is_list(column.type):
-        return _one(column)
+        return contiguous(column)
     return pa.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in column.to_pylist()], pa.string())
 
 
@@ -330,11 +330,7 @@ def _view(name: str) -> Callable[..., pa.Table]:
 
 def _strict(batch: Rows) -> pa.Table:
     """Returns rows with the types of the schema: `datasets` may hand over large or differently nested ones."""
-    return pa.table({name: pc.cast(_one(batch[name]), schema.SCHEMA.field(name).type) for name in COLUMNS})
-
-
-def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return pa.table({name: pc.cast(contiguous(batch[name]), schema.SCHEMA.field(name).type) for name in COLUMNS})
 
 
 def _usable(flat: pa.StructArray, name: str) -> NDArray[np.bool_]:
@@ -346,14 +342,14 @@ def _usable(flat: pa.StructArray, name: str) -> NDArray[np.bool_]:
 
 def _repeated(rows: Rows, listed: pa.ListArray, places: pa.Array) -> pa.StringArray:
     """Returns the id of the row of every list element at `places`."""
-    return _one(rows["id"]).take(pc.list_parent_indices(listed).take(places))
+    return contiguous(rows["id"]).take(pc.list_parent_indices(listed).take(places))
 
 
 def _sounds(rows: Rows, root: str) -> tuple[pa.StringArray, pa.StringArray]:
     """Returns per row the names of its sound and of its second sound; null where there is none."""
-    first, second = _one(rows["audio_ref"]), _one(rows["audio_ref_b"])
+    first, second = contiguous(rows["audio_ref"]), contiguous(rows["audio_ref_b"])
     n = len(first)
-    one = pc.coalesce(first.field("file_name"), first.field("key"), _one(rows["source_key"]))
+    one = pc.coalesce(first.field("file_name"), first.field("key"), contiguous(rows["source_key"]))
     other = pc.coalesce(second.field("file_name"), second.field("key"))
     other = pc.if_else(second.is_valid(), other, pa.scalar(None, pa.string()))
     prefix = root if not root or root.endswith("/") else f"{root}/"

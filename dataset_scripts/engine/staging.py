@@ -148,10 +148,10 @@ def _first_problem(entries: Iterable[Entry]) -> str:
 
 
 def _why_empty(entries: Iterable[Entry], split: str) -> str:
-    rules = {rule for entry in entries if entry["split"] == split for rule in entry["dropped"]}
+    mine = [entry for entry in entries if entry["split"] == split]
+    rules = {rule for entry in mine for rule in entry["dropped"]}
     if rules == {parts.NO_AUDIO_RULE}:
         return "left out: --require-audio dropped all of its rows"
-    mine = [entry for entry in entries if entry["split"] == split]
     return f"left out: all of its rows were dropped ({_dropped_by(mine)})" if rules else "not built: its files hold no record"
 
 

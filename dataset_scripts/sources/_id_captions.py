@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import keys, schema
-from ..arrays import json_objects_or_null, lists, ranges, struct, text
+from ..arrays import english_captions, json_objects_or_null, lists, struct, text
 from ..audioset_segments import Segments, segment_columns
 from ..join import grouped
 from ..source import Record, Source, merged
@@ -44,16 +44,6 @@ class IdCaptions(Source):
             video, start_s, end_s = self.spans(clips)
             # Times of AudioSet's own segment are right only for ids that do not name another one.
             found_start_s, found_end_s, tags = segments.of(pc.if_else(pc.is_null(start_s), video, pa.scalar(None, pa.string())))
-            captions = struct(
-                schema.CAPTION,
-                records.num_rows,
-                text=records["caption"],
-                style="default",
-                index=pa.array(ranges(per_clip)),
-                origin="llm",
-                language="en",
-                is_absent=False,
-            )
             origins = struct(
                 schema.PROVENANCE,
                 records.num_rows,
@@ -68,7 +58,7 @@ class IdCaptions(Source):
                 n,
                 id=pc.binary_join_element_wise(text(f"{self.name}/{part.subset or part.split}/", n), clips, ""),
                 source_key=clips,
-                captions=lists(captions, per_clip),
+                captions=english_captions(records["caption"], per_clip),
                 tags=tags,
                 **segment_columns(video, pc.coalesce(start_s, found_start_s), pc.coalesce(end_s, found_end_s)),
                 provenance=lists(origins, per_clip),

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import keys, schema
-from ..arrays import interleaved, joined_lists, json_members, json_objects, json_texts, lists, ranges, struct, text
+from ..arrays import english_captions, interleaved, joined_lists, json_members, json_objects, json_texts, lists, struct, text
 from ..errors import InputError
 from ..join import grouped
 from ..source import LeftOut, Record, Source, merged
@@ -141,20 +141,7 @@ class FusionAudio(Source):
                 n,
                 id=pc.binary_join_element_wise(text(f"{self.name}/{part.subset or part.split}/", n), clips, ""),
                 source_key=clips,
-                captions=lists(
-                    struct(
-                        schema.CAPTION,
-                        captions.num_rows,
-                        text=captions["output"],
-                        style="default",
-                        prompt=captions["instruction"],
-                        index=pa.array(ranges(n_captions)),
-                        origin="llm",
-                        language="en",
-                        is_absent=False,
-                    ),
-                    n_captions,
-                ),
+                captions=english_captions(captions["output"], n_captions, prompt=captions["instruction"]),
                 qa=lists(self._qa(part, questions), per_clip - n_captions),
                 **_references(part, clips, _file_names(first["audio_id"].combine_chunks())),
                 provenance=joined_lists(

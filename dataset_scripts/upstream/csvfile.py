@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from ..arrays import json_members, json_texts, text
+from ..arrays import contiguous, json_members, json_texts, text
 from .files import RawFile
 
 ROW = "__row__"  # int64, position of the record in the file, from 0
@@ -194,19 +194,9 @@ def _from_cells(cells: list[list[str]], header: list[str]) -> pa.Table:
 def _table(table: pa.Table, header: Sequence[str], columns: Sequence[str], optional: Sequence[str], position: int) -> pa.Table:
     """Returns the known columns in the asked order, positions, and what remains as JSON members."""
     table = table.combine_chunks()
-    found = {name: _one(table[name]) for name in header}
+    found = {name: contiguous(table[name]) for name in header}
     known = {name: found.get(name, pa.nulls(table.num_rows, pa.string())) for name in (*columns, *optional)}
     unknown = {name: json_texts(values) for name, values in found.items() if name not in known}
     extra = json_members(unknown) if unknown else text("", table.num_rows)
     rows = pa.array(np.arange(position, position + table.num_rows))
     return pa.table({**known, ROW: rows, EXTRA: extra})
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return (
-        column.chunk(0)
-        if column.num_chunks == 1
-        else pa.concat_arrays(column.chunks)
-        if column.num_chunks
-        else pa.nulls(0, column.type)
-    )
