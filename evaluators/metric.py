@@ -161,6 +161,8 @@ class Metric(ABC):
         version: raised whenever a score moves.
         direction: whether higher or lower is better.
         value_range: closed range of score and per-item values.
+        uses: the fields of `Options` that it reads.
+        needs: those of them that are empty unless a caller fills them, and must not be.
         requires: what must be installed or loaded beside this package.
         needs_extra: whether some of that comes with no plain installation: nobody gets such a metric without asking for it.
         needs_whole_corpus: an item's value depends on the other items, so the set must not be scored in shards and an
@@ -176,6 +178,8 @@ class Metric(ABC):
     version: ClassVar[int] = 1
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    uses: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
     requires: ClassVar[tuple[str, ...]] = ()
     needs_extra: ClassVar[bool] = False
     needs_whole_corpus: ClassVar[bool] = False

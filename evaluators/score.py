@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dataset_scripts.errors import InputError, shorten
-from ..dataset_scripts.settings import Settings
+from ..dataset_scripts.errors import InputError, MissingRequirementError, shorten
 from .bootstrap import Resampling, order_of_ids, score_interval
 from .metric import METRICS, Floats, Metric, MetricResult, Signature
 from .pairs import CaptionPairs
@@ -19,11 +18,8 @@ from .workspace import Options, Workspace
 def score(
     pairs: CaptionPairs,
     metrics: Sequence[str],
+    options: Options | None = None,
     *,
-    encoder: str | None = None,
-    subtask: str = "long",
-    device: str | None = None,
-    batch_tokens: int | None = None,
     interval: Resampling | None = None,
 ) -> list[MetricResult]:
     """Returns one result per metric; work that metrics share is done once.
@@ -31,10 +27,7 @@ def score(
     Args:
         pairs: candidates beside their references.
         metrics: names, each at most once.
-        encoder: text encoder of the embedding metrics; the default is `Settings.encoder`.
-        subtask: selects DATE's delta: long, short, speech, music, sound, environment or qa.
-        device: `auto`, `cpu` or `cuda`; the default is `Settings.device`.
-        batch_tokens: tokens per forward of the encoder; None for what suits the device.
+        options: models and what else may be chosen; None for the defaults.
         interval: how to resample for the results' confidence intervals; None for no intervals.
 
     Raises:
@@ -48,7 +41,7 @@ def score(
     [1.0]
     """
     chosen = chosen_metrics(metrics)
-    work = workspace(pairs, encoder, subtask, device, batch_tokens)
+    work = Workspace(pairs, options or Options())
     return [result_and_stats(metric, pairs, work, interval)[0] for metric in chosen]
 
 
@@ -62,16 +55,11 @@ def chosen_metrics(metrics: Sequence[str]) -> list[Metric]:
     return [METRICS.get(name)() for name in metrics]
 
 
-def workspace(pairs: CaptionPairs, encoder: str | None, subtask: str, device: str | None, batch_tokens: int | None) -> Workspace:
-    """Returns the place of shared work for one call; what is None comes from the settings."""
-    settings = Settings.from_environment()
-    return Workspace(pairs, Options(encoder or settings.encoder, subtask, device or settings.device, batch_tokens))
-
-
 def result_and_stats(
     metric: Metric, pairs: CaptionPairs, work: Workspace, interval: Resampling | None = None
 ) -> tuple[MetricResult, Floats]:
     """Returns what a metric says about the pairs, and float64[n, k]: the rows of statistics that it says it from."""
+    _check_needs(metric, work.options)
     started = time.perf_counter()
     stats = metric.item_stats(pairs, work)
     corpus, items = metric.combine(stats), metric.values_per_item(stats)
@@ -100,6 +88,16 @@ def result_and_stats(
     return result, stats
 
 
+def _check_needs(metric: Metric, options: Options) -> None:
+    for name in metric.needs:
+        if not getattr(options, name):
+            raise MissingRequirementError(
+                f"The {name} of {metric.title}",
+                f"None was given; expected: {Options.meaning(name)}.",
+                f"--{name}, or Options({name}=...)",
+            )
+
+
 def describe_metrics() -> list[dict[str, Any]]:
     """Returns the facts of every metric, sorted by name, ready for JSON."""
     return [_description(METRICS.get(name)) for name in METRICS.names()]
@@ -116,5 +114,6 @@ def _description(metric: type[Metric]) -> dict[str, Any]:
         "needs_whole_corpus": metric.needs_whole_corpus,
         "components": list(metric.components),
         "requires": list(metric.requires),
+        "uses": list(metric.uses),
         "source": metric.source,
     }

@@ -23,6 +23,7 @@ from ..dataset_scripts.errors import InputError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
 from ..evaluators.pairs import CaptionPairs
 from ..evaluators.score import score
+from ..evaluators.workspace import Options
 from .benchmark import benchmark_by_id
 from .hub import Hub
 from .store import Job, ResultRow
@@ -108,7 +109,7 @@ class Worker:
         report = validate(store.file_path(submission.content_sha256, submission.file_suffix), items)
         report.raise_if_invalid()
         pairs = CaptionPairs.join(report.predictions, items.references)
-        scored = score(pairs, benchmark.metrics, encoder=benchmark.encoder, subtask=benchmark.subtask)
+        scored = score(pairs, benchmark.metrics, Options(encoder=benchmark.encoder, subtask=benchmark.subtask))
         sha256 = store.put_file(_items_parquet(pairs, scored), ITEMS_SUFFIX)
         return [row for result in scored for row in _rows(result, sha256)]
 

@@ -5,14 +5,9 @@ Exit codes: 0 done, 2 bad usage or input, 1 a failure of ours.
 
 from __future__ import annotations
 
-import io
-import json
 import logging
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,15 +16,14 @@ import typer
 
 from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
-from . import sound_commands
+from . import score_commands, sound_commands
+from .console import AsJson, Data, listed, print_json, say, table, write_file
 
 if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
     from ..dataset_scripts.engine.attach import SoundPlan
     from ..dataset_scripts.scores import ScorePlan
     from ..dataset_scripts.source import Source
-    from ..evaluators.bootstrap import Resampling
-    from ..evaluators.metric import Interval
 
 BAD_INPUT, OUR_FAILURE = 2, 1
 SHOWN_FILES = SHOWN_PAIRS = 20
@@ -46,36 +40,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder that `uac build` wrote. [default: unified-audiocaps]")]
 Db = Annotated[str | None, typer.Option("--db", help="Database, sqlite:///path/to/hub.db. [default: a file under UAC_HOME]")]
-Resamples = Annotated[int | None, typer.Option("--resamples", metavar="N", help="Resamples for intervals. [default: 2000]")]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Equal seeds give equal intervals. [default: 0]")]
 BenchmarkId = Annotated[str, typer.Option("--benchmark", help="Benchmark id; `uac benchmarks` lists them.")]
-
-
-def _say(text: str = "") -> None:
-    typer.echo(text)
-
-
-def _table(rows: Iterable[Iterable[object]], header: Iterable[str]) -> None:
-    """Prints columns padded to their widest cell."""
-    cells = [[str(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    for row in cells:
-        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _print_json(value: Any) -> None:
-    _say(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file that the user asked for, whole or not at all."""
-    from ..dataset_scripts import atomic
-
-    with atomic.storage_errors(path.parent, f"{path.name} was not written."):
-        atomic.write_bytes(path, content)
 
 
 @app.callback(invoke_without_command=True)
@@ -84,7 +50,7 @@ def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
     if show_version:
-        _say(version("unified-audiocaps"))
+        say(version("unified-audiocaps"))
         raise typer.Exit
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
@@ -108,18 +74,18 @@ def sources(
         one = source(name)
         (about,) = (about for about in describe_sources() if about["name"] == one.name)
         if as_json:
-            _print_json(about)
+            print_json(about)
         else:
-            _say(_about(one, about))
+            say(_about(one, about))
         return
     found = describe_sources()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [
         (s["name"], s["release"], clips_in_words(s["clips"]), s["needs"], textwrap.shorten(s["license_text"], 44)) for s in found
     ]
-    _table(rows, ("NAME", "RELEASE", "SPLITS AND CLIPS", "NEEDS", "LICENCE OF THE TEXTS"))
+    table(rows, ("NAME", "RELEASE", "SPLITS AND CLIPS", "NEEDS", "LICENCE OF THE TEXTS"))
 
 
 def _about(one: Source, found: dict[str, Any]) -> str:
@@ -137,28 +103,15 @@ def _about(one: Source, found: dict[str, Any]) -> str:
 
 
 @app.command()
-def metrics(as_json: AsJson = False) -> None:
-    """List the metrics."""
-    from ..evaluators.score import describe_metrics
-
-    found = describe_metrics()
-    if as_json:
-        _print_json(found)
-        return
-    rows = [(m["name"], m["version"], "yes" if m["needs_whole_corpus"] else "no", m["title"]) for m in found]
-    _table(rows, ("NAME", "VERSION", "NEEDS WHOLE CORPUS", "TITLE"))
-
-
-@app.command()
 def benchmarks(as_json: AsJson = False) -> None:
     """List the benchmarks of the leaderboard."""
     from ..leaderboard.benchmark import BENCHMARKS
 
     if as_json:
-        _print_json([benchmark.describe() for benchmark in BENCHMARKS])
+        print_json([benchmark.describe() for benchmark in BENCHMARKS])
         return
     rows = [(b.id, b.version, f"{b.n_items:,}", b.primary_metric, b.build_command(), b.title) for b in BENCHMARKS]
-    _table(rows, ("ID", "VERSION", "CLIPS", "RANKED BY", "REFERENCES FROM", "TITLE"))
+    table(rows, ("ID", "VERSION", "CLIPS", "RANKED BY", "REFERENCES FROM", "TITLE"))
 
 
 # -- data ------------------------------------------------------------------------------------------------------------------------
@@ -284,7 +237,7 @@ def build(
         raise InputError(
             f"{names[0]} makes its sound: it takes --embed-audio and --sampling-rate, not --audio and what goes with it."
         )
-    excluded = [Exclusion.parse(written) for written in _listed(exclude)]
+    excluded = [Exclusion.parse(written) for written in listed(exclude)]
     score_plan = _scores(scores, min_score, names)
     for name in names:
         report = build_source(
@@ -362,7 +315,7 @@ def fetch(
         raise InputError(f"--raw {raw} was given for {len(names)} datasets; fetch them one by one, each into its own folder.")
     for one in [source(name) for name in names]:
         report = fetch_source(one, raw)
-        _say(f"{one.name}: {len(report.fetched)} files fetched, {len(report.reused)} were there already: {report.folder}")
+        say(f"{one.name}: {len(report.fetched)} files fetched, {len(report.reused)} were there already: {report.folder}")
 
 
 @app.command()
@@ -382,33 +335,28 @@ def install(
     if raw is not None and len(names) > 1:
         raise InputError(f"--raw {raw} was given for {len(names)} datasets; install them one by one.")
     for name in names:
-        _say(f"{name} is installed: {install_source(name, data=data, raw=raw)}")
-
-
-def _listed(values: Iterable[str] | None) -> list[str]:
-    """Returns what an option lists that may be given again and may hold commas."""
-    return [one.strip() for value in values or () for one in value.split(",") if one.strip()]
+        say(f"{name} is installed: {install_source(name, data=data, raw=raw)}")
 
 
 def _print_build(report: BuildReport) -> None:
     done = "is up to date" if report.reused else f"built in {report.seconds:.1f} s"
-    _say(f"{report.config} {done}: {report.path}")
+    say(f"{report.config} {done}: {report.path}")
     for split, numbers in report.statistics["splits"].items():
-        _say(f"  {split}: {_summary(numbers)}")
+        say(f"  {split}: {_summary(numbers)}")
         for subset, part in report.statistics["subsets"].get(split, {}).items():
-            _say(f"    {subset}: {_summary(part)}")
+            say(f"    {subset}: {_summary(part)}")
         for name, levels in numbers.get("overlaps", {}).items():
-            _say(f"    also in {name}: {', '.join(f'{count:,} by {level}' for level, count in levels.items())}")
+            say(f"    also in {name}: {', '.join(f'{count:,} by {level}' for level, count in levels.items())}")
     for line in _sound_lines(report.statistics["total"].get("sound", {})):
-        _say(f"  {line}")
+        say(f"  {line}")
     for label, why in report.skipped.items():
-        _say(f"  {label}: {why}")
+        say(f"  {label}: {why}")
     for rule, count in report.dropped.items():
-        _say(f"  dropped by rule {rule}: {count:,} (kept whole in dropped.parquet)")
+        say(f"  dropped by rule {rule}: {count:,} (kept whole in dropped.parquet)")
     if report.unknown_files:
         hidden = len(report.unknown_files) - SHOWN_FILES
         more = f" … and {hidden:,} more" if hidden > 0 else ""
-        _say(f"  not read, unknown names: {', '.join(report.unknown_files[:SHOWN_FILES])}{more}")
+        say(f"  not read, unknown names: {', '.join(report.unknown_files[:SHOWN_FILES])}{more}")
     for warning in report.warnings:
         typer.echo(f"warning: {report.config}: {warning}", err=True)
 
@@ -466,32 +414,32 @@ def overlaps(
     found = overlap.overlaps(first, second)
     compared = overlap.compare_list(names, first, found) if names is not None else None
     if as_json:
-        _print_json({**found.to_json(), **({"list": compared.to_json()} if compared else {})})
+        print_json({**found.to_json(), **({"list": compared.to_json()} if compared else {})})
         return
     levels = [(level, f"{found.clips_a[level]:,}", f"{found.clips_b[level]:,}", f"{found.recordings[level]:,}")
               for level in found.clips_a]  # fmt: skip
     totals = ("any", *(f"{sum(one.values()):,}" for one in (found.clips_a, found.clips_b, found.recordings)))
     of = ("of", f"{found.rows_a:,}", f"{found.rows_b:,}", "")
-    _table([*levels, totals, of], ("STRONGEST LEVEL", f"CLIPS OF {found.a}", f"CLIPS OF {found.b}", "RECORDINGS"))
+    table([*levels, totals, of], ("STRONGEST LEVEL", f"CLIPS OF {found.a}", f"CLIPS OF {found.b}", "RECORDINGS"))
     if found.pairs.num_rows:
-        _say()
-        _table(
+        say()
+        table(
             [(p["level"], p["a"], p["b"], "–" if p["shared_s"] is None else f"{p['shared_s']:.2f}")
              for p in found.pairs.slice(0, SHOWN_PAIRS).to_pylist()],
             ("LEVEL", "A", "B", "SHARED S"),
         )  # fmt: skip
     if found.pairs.num_rows > SHOWN_PAIRS:
-        _say(f"… and {found.pairs.num_rows - SHOWN_PAIRS:,} more pairs; --json gives all.")
+        say(f"… and {found.pairs.num_rows - SHOWN_PAIRS:,} more pairs; --json gives all.")
     if compared is not None:
-        _say()
-        _say(f"{similar}: {compared.listed:,} names, {len(compared.unknown):,} of them of no row of {found.a}")
+        say()
+        say(f"{similar}: {compared.listed:,} names, {len(compared.unknown):,} of them of no row of {found.a}")
         for text, ids in [
             ("found by the list and by ids", compared.both),
             ("only by the list (similar)", compared.only_list),
             ("only by ids", compared.only_ids),
         ]:
             more = f" … and {len(ids) - SHOWN_FILES:,} more" if len(ids) > SHOWN_FILES else ""
-            _say(f"  {text}: {len(ids):,}{': ' if ids else ''}{', '.join(ids[:SHOWN_FILES])}{more}")
+            say(f"  {text}: {len(ids):,}{': ' if ids else ''}{', '.join(ids[:SHOWN_FILES])}{more}")
 
 
 @app.command()
@@ -526,18 +474,18 @@ def stats(
     if html is not None:
         from ..dataset_scripts.report_page import page
 
-        _write(html, page(found).encode())
+        write_file(html, page(found).encode())
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif as_markdown:
-        _say(report.markdown(found).rstrip())
+        say(report.markdown(found).rstrip())
     elif html is not None:
-        _say(f"written: {html}")
+        say(f"written: {html}")
     else:
         shown = [*(table for one in found for table in report.tables(one)), *report.comparison(found)]
         for number, (title, header, rows) in enumerate(shown):
-            _say(f"{'' if number == 0 else chr(10)}{title}")
-            _table(rows, [name.upper() for name in header])
+            say(f"{'' if number == 0 else chr(10)}{title}")
+            table(rows, [name.upper() for name in header])
         for note in dict.fromkeys(note for one in found for note in one["notes"]):
             typer.echo(note, err=True)
 
@@ -584,7 +532,7 @@ def view(
         style=style or (one.primary_style if kind == "references" and "mixture" not in one.manifest else None),
         **options,
     )
-    _say(f"{out}: {n:,} rows")
+    say(f"{out}: {n:,} rows")
 
 
 @app.command()
@@ -610,274 +558,32 @@ def mix(
     from ..dataset_scripts.recipe import load_recipe, read_recipe, shipped_recipes
 
     if recipe is None:
-        _table([(name, load_recipe(name).title) for name in shipped_recipes()], ("RECIPE", "TITLE"))
+        table([(name, load_recipe(name).title) for name in shipped_recipes()], ("RECIPE", "TITLE"))
         return
     if show:
         load_recipe(recipe)
-        _say(read_recipe(recipe).rstrip())
+        say(read_recipe(recipe).rstrip())
         return
     report = mix_sets(load_recipe(recipe), data or Settings.from_environment().data, out)
     done = "is up to date" if report.reused else f"mixed in {report.seconds:.1f} s"
-    _say(f"{report.config} {done}: {report.path}")
+    say(f"{report.config} {done}: {report.path}")
     for one in report.sets:
         left_out = [f"{n:,} that {name} holds" for name, n in one["overlapping"].items() if n]
         left_out += [f"{one['duplicates']:,} taken before"] if one["duplicates"] else []
         asked = f", {one['questions']:,} questions" if one["questions"] is not None else ""
         without = f", without {', '.join(left_out)}" if left_out else ""
-        _say(f"  {one['set']}: {one['rows']:,} of {one['candidates']:,} rows{asked}{without}")
+        say(f"  {one['set']}: {one['rows']:,} of {one['candidates']:,} rows{asked}{without}")
         if one["not_built"]:
             typer.echo(f"warning: {one['set']} was built without {', '.join(one['not_built'])}", err=True)
     for name, gaps in report.incomplete.items():
         typer.echo(f"warning: {name}, whose sounds are left out, was built without {', '.join(gaps)}", err=True)
-    _say(f"{report.rows:,} rows, digest {report.digest}")
+    say(f"{report.rows:,} rows, digest {report.digest}")
 
 
 # -- scores ----------------------------------------------------------------------------------------------------------------------
 
 
-@app.command()
-def score(
-    predictions: Annotated[Path, typer.Argument(help="jsonl with id and caption, or csv with those columns.")],
-    metric_names: Annotated[str, typer.Option("--metrics", metavar="a,b,c", help="Metrics; `uac metrics` lists them.")],
-    references: Annotated[Path | None, typer.Option("--references", help="jsonl with id and references (a list).")] = None,
-    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Take the references of this benchmark.")] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", help="Text encoder: minilm (offline), a Hub name or a local path. [default: minilm]"),
-    ] = None,
-    subtask: Annotated[str | None, typer.Option("--subtask", help="Sets DATE's delta. [default: long]")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")] = None,
-    data: Data = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write scores and signatures.")] = None,
-    per_item: Annotated[
-        Path | None, typer.Option("--per-item", metavar="FILE", help="Write one row per id (.csv or .parquet).")
-    ] = None,
-    interval: Annotated[bool, typer.Option("--interval", help="Add the confidence interval of each score.")] = False,
-    level: Annotated[
-        float | None, typer.Option("--level", metavar="X", help="Probability of the interval. [default: 0.95]")
-    ] = None,
-    resamples: Resamples = None,
-    seed: Seed = None,
-) -> None:
-    """Score captions against references. Scores are in their native range.
-
-    --interval says how far a score would move on other clips of the same kind: items are drawn anew (bootstrap, BCa), nothing is
-    scored again. To tell two systems apart use `uac compare`: intervals of two scores can overlap where the difference is sure.
-
-    Example: uac score predictions.jsonl --references references.jsonl --metrics cider_d,date --interval
-    """
-    from ..evaluators.files import read_predictions
-    from ..evaluators.pairs import CaptionPairs
-    from ..evaluators.score import score as score_pairs
-
-    _check_references(references, benchmark)
-    if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
-        raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
-    _check_folders(json_file, per_item)
-    if not interval and (level, resamples, seed) != (None, None, None):
-        raise InputError("--level, --resamples and --seed are for intervals; add --interval.")
-    resampling = _resampling(level, resamples, seed) if interval else None
-    names = _listed([metric_names])
-    if not names:
-        raise InputError("--metrics is empty; expected names such as cider_d,date (`uac metrics` lists them).")
-    predicted = read_predictions(predictions)
-    expected = _expected(references, benchmark, data)
-    encoder, subtask = encoder or expected.encoder, subtask or expected.subtask
-    pairs = CaptionPairs.join(expected.resolved(predicted, predictions), expected.references)
-    started = time.perf_counter()
-    results = score_pairs(pairs, names, encoder=encoder, subtask=subtask, device=device, interval=resampling)
-    rows = []
-    for result in results:
-        rows.append((result.metric, f"{result.score:.6f}", _enclosed(result.interval), result.signature.digest))
-        rows.extend((f"  {name}", f"{value:.6f}", "", "") for name, value in result.components.items())
-    header = ("METRIC", "SCORE", _level_title(resampling), "SIGNATURE")
-    shown = (0, 1, 2, 3) if resampling else (0, 1, 3)
-    _table([[row[i] for i in shown] for row in rows], [header[i] for i in shown])
-    _say(f"{len(pairs.ids):,} clips, {time.perf_counter() - started:.1f} s")
-    for result in results:
-        for note, count in result.notes.items():
-            typer.echo(f"{result.metric}: {note}: {count}", err=True)
-    if json_file is not None:
-        report = {"n": len(pairs.ids), "results": [result.to_json() for result in results]}
-        _write(json_file, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
-    if per_item is not None:
-        import pyarrow as pa
-        import pyarrow.csv
-        import pyarrow.parquet
-
-        columns: dict[str, Any] = {"id": list(pairs.ids)}
-        for result in results:
-            columns.update(result.columns())
-        table = pa.table(columns)
-        content = io.BytesIO()
-        (pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table)(table, content)
-        _write(per_item, content.getvalue())
-
-
-@app.command()
-def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Predictions of the first system: jsonl with id and caption, or csv.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Predictions of the second system, for the same ids.")],
-    references: Annotated[Path | None, typer.Option("--references", help="jsonl with id and references (a list).")] = None,
-    benchmark: Annotated[str | None, typer.Option("--benchmark", help="Take the references of this benchmark.")] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            metavar="M,...",
-            help="`uac metrics` lists them; may be given again. [default: all but those that need an extra]",
-        ),
-    ] = None,
-    level: Annotated[
-        float | None, typer.Option("--level", metavar="X", help="Probability of the intervals. [default: 0.95]")
-    ] = None,
-    resamples: Resamples = None,
-    seed: Seed = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", help="Text encoder: minilm (offline), a Hub name or a local path. [default: minilm]"),
-    ] = None,
-    subtask: Annotated[str | None, typer.Option("--subtask", help="Sets DATE's delta. [default: long]")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")] = None,
-    data: Data = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers and signatures.")] = None,
-) -> None:
-    """Compare two systems on the same clips: difference, its interval, p-value, wins and losses per clip.
-
-    A - B is the difference of the scores. Its interval comes from resamples that draw the same clips for both systems (bootstrap,
-    BCa): an interval without 0 means that other clips of the same kind would hardly turn the order round. P is the probability of
-    a difference this large, either way, if it did not matter which system wrote which caption (approximate randomisation); it is
-    1 for equal files and at least 1 / (resamples + 1). WON and LOST count the clips on which A is better and worse; the rest are
-    equal.
-
-    Both answer for these references and this metric only. Asking many metrics finds small p-values by chance: choose the metric
-    before you look. For cider_d and date the weights and ranks that come from the whole set are held fixed.
-
-    Example: uac compare ours.jsonl baseline.jsonl --benchmark sample --metric cider_d --metric date
-    """
-    from ..evaluators.compare import compare as compare_pairs
-    from ..evaluators.files import read_predictions
-    from ..evaluators.metric import METRICS
-    from ..evaluators.pairs import CaptionPairs
-
-    _check_references(references, benchmark)
-    _check_folders(json_file)
-    resampling = _resampling(level, resamples, seed)
-    names = _listed(metric)
-    if metric and not names:
-        raise InputError("--metric is empty; expected a name such as cider_d (`uac metrics` lists them).")
-    for name in names:  # a wrong name is told before anything is read
-        METRICS.get(name)
-    predicted_a, predicted_b = read_predictions(a), read_predictions(b)
-    expected = _expected(references, benchmark, data)
-
-    def joined(file: Path, predicted: dict[str, str]) -> CaptionPairs:
-        resolved = expected.resolved(predicted, file)
-        try:
-            return CaptionPairs.join(resolved, expected.references)
-        except InputError as error:  # which of the two files
-            raise InputError(f"{file}: {error.headline}", error.problems, error.total) from None
-
-    pairs_a, pairs_b = joined(a, predicted_a), joined(b, predicted_b)
-    started = time.perf_counter()
-    comparisons = compare_pairs(
-        pairs_a,
-        pairs_b,
-        names or [name for name in METRICS.names() if not METRICS.get(name).needs_extra],
-        encoder=encoder or expected.encoder,
-        subtask=subtask or expected.subtask,
-        device=device,
-        resampling=resampling,
-    )
-    rows = [
-        (
-            *(one.metric, f"{one.a.score:.6f}", f"{one.b.score:.6f}", f"{one.difference:+.6f}", _enclosed(one.interval, "+")),
-            *(f"{one.p_value:.4f}", f"{one.wins:,}", f"{one.losses:,}", one.a.signature.digest),
-        )
-        for one in comparisons
-    ]
-    _table(rows, ("METRIC", "A", "B", "A - B", _level_title(resampling), "P", "WON", "LOST", "SIGNATURE"))
-    _say(f"{comparisons[0].n:,} clips, {resampling}, {time.perf_counter() - started:.1f} s")
-    for one in comparisons:
-        for system in (one.a, one.b) if one.a is not one.b else (one.a,):
-            for note, count in system.notes.items():
-                if note not in one.notes:
-                    typer.echo(f"{one.metric}: {'A' if system is one.a else 'B'}: {note}: {count}", err=True)
-        for note, text in one.notes.items():
-            typer.echo(f"{one.metric}: {note}: {text}", err=True)
-    if json_file is not None:
-        report = {"a": str(a), "b": str(b), "n": comparisons[0].n, "results": [one.to_json() for one in comparisons]}
-        _write(json_file, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _check_references(references: Path | None, benchmark: str | None) -> None:
-    if (references is None) == (benchmark is None):
-        raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
-
-
-def _check_folders(*files: Path | None) -> None:
-    """Raises where a file could not be written: told before the work, not after it."""
-    for file in files:
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"cannot write {file}: the folder {file.parent} does not exist. Create it first.")
-
-
-def _resampling(level: float | None, resamples: int | None, seed: int | None) -> Resampling:
-    from ..evaluators.bootstrap import LEVEL, RESAMPLES, SEED, Resampling
-
-    return Resampling(
-        LEVEL if level is None else level,
-        RESAMPLES if resamples is None else resamples,
-        SEED if seed is None else seed,
-    )
-
-
-def _enclosed(interval: Interval | None, sign: str = "") -> str:
-    return f"[{interval.low:{sign}.6f}, {interval.high:{sign}.6f}]" if interval else ""
-
-
-def _level_title(resampling: Resampling | None) -> str:
-    return f"{100 * resampling.level:g} % INTERVAL" if resampling else ""
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """References by id, and what a benchmark says beside them."""
-
-    references: Mapping[str, tuple[str, ...]]
-    encoder: str | None = None
-    subtask: str = "long"
-    resolve: Callable[[str], str | None] | None = None
-
-    def resolved(self, predicted: dict[str, str], file: Path) -> dict[str, str]:
-        """Returns predictions under the ids of the references."""
-        return _resolve(predicted, self.resolve, file) if self.resolve else predicted
-
-
-def _expected(references: Path | None, benchmark: str | None, data: Path | None) -> _Expected:
-    from ..evaluators.files import read_references
-
-    if references is not None:
-        return _Expected(read_references(references))
-    from ..leaderboard.benchmark import benchmark_by_id, load_items
-
-    definition = benchmark_by_id(benchmark or "")
-    items = load_items(definition, data or Settings.from_environment().data)
-    return _Expected(items.references, definition.encoder, definition.subtask, items.resolve)
-
-
-def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], file: Path) -> dict[str, str]:
-    """Returns the predictions under the benchmark's ids; names that stand for no clip stay, for `join` to report."""
-    resolved: dict[str, str] = {}
-    names: dict[str, str] = {}
-    for name, caption in predicted.items():
-        clip_id = resolve(name) or name
-        if clip_id in resolved:
-            raise InputError(f"{file}: {name!r} and {names[clip_id]!r} are the same clip {clip_id!r}; keep one of them.")
-        resolved[clip_id], names[clip_id] = caption, name
-    return resolved
-
-
+score_commands.register(app)
 sound_commands.register(app)
 
 
@@ -904,8 +610,8 @@ def publish_dataset(
 
     report = publish(data or Settings.from_environment().data, repo, private=private, has_rights=has_rights)
     size = f"{report.size_bytes / 2**20:,.1f} MiB"
-    _say(f"published {', '.join(report.configs)}: {report.n_files} files, {size}, commit {report.commit[:12]}")
-    _say(f'  load_dataset("{report.repo_id}", "{report.configs[0]}")')
+    say(f"published {', '.join(report.configs)}: {report.n_files} files, {size}, commit {report.commit[:12]}")
+    say(f'  load_dataset("{report.repo_id}", "{report.configs[0]}")')
 
 
 # -- the hub ---------------------------------------------------------------------------------------------------------------------
@@ -925,7 +631,7 @@ def validate(
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     report.raise_if_invalid()
-    _say(f"{file} is complete and valid for {benchmark}: {len(report.predictions):,} captions.")
+    say(f"{file} is complete and valid for {benchmark}: {len(report.predictions):,} captions.")
 
 
 @app.command()
@@ -940,9 +646,9 @@ def submit(
     from ..leaderboard.hub import Hub
 
     submission, is_new = Hub.open(db, data).submit(file, benchmark, system)
-    _say(f"{'queued' if is_new else 'already there, ' + submission.state}: {submission.id}")
+    say(f"{'queued' if is_new else 'already there, ' + submission.state}: {submission.id}")
     if submission.error:
-        _say(f"  {submission.error}")
+        say(f"  {submission.error}")
 
 
 @app.command()
@@ -957,7 +663,7 @@ def work(
     settings = Settings.from_environment()
     logging.getLogger("unified_audiocaps").setLevel(logging.INFO)
     n_published = run_worker(db or settings.db_url, data or settings.data, once)
-    _say(f"published {n_published} {'submission' if n_published == 1 else 'submissions'}.")
+    say(f"published {n_published} {'submission' if n_published == 1 else 'submissions'}.")
 
 
 @app.command()
@@ -992,7 +698,7 @@ def docs(
 
     changed = write_docs(root, command_summaries(), check)
     for path in changed:
-        _say(f"{'out of date' if check else 'written'}: {path}")
+        say(f"{'out of date' if check else 'written'}: {path}")
     if check and changed:
         raise InputError("generated files are out of date; run `uac docs`.")
 

@@ -13,13 +13,13 @@ import typer
 
 from ..dataset_scripts.errors import InputError, UnknownNameError
 from ..dataset_scripts.settings import Settings
+from .console import AsJson, Data, Device, check_folders, say, write_file
 
 if TYPE_CHECKING:
     from ..dataset_scripts.built import BuiltSet
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A built set: config, or config/split.")]
 Split = Annotated[str | None, typer.Option("--split", help="Only this split; the same as NAME/SPLIT.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder that `uac build` wrote. [default: unified-audiocaps]")]
 
 
 SHOWN_IDS, SHOWN_POINTS = 20, 10
@@ -57,10 +57,10 @@ def inspect(
 
     one = _set(name, split, data)
     path = html or Path(tempfile.mkdtemp(prefix="uac-")) / f"{_file_name(one.name)}.html"
-    _check_folder(path)
+    check_folders(path)
     text = page(one.name, random_rows(one, rows, seed), one.rows, seed)
-    _write(path, text.encode())
-    typer.echo(f"written: {path}")
+    write_file(path, text.encode())
+    say(f"written: {path}")
     if html is None:
         open_page(path)
 
@@ -94,14 +94,14 @@ def play(
     sound = sound_of(row, side)
     ending = "" if side == "a" else f"-{side}"
     path = out or Path(tempfile.mkdtemp(prefix="uac-")) / f"{_file_name(row['id'])}{ending}.wav"
-    _check_folder(path)
+    check_folders(path)
     peak = max(1.0, peak_of(sound))
     content = io.BytesIO()
     soundfile.write(content, to_int16(sound.samples / peak).T, sound.rate_hz, format="WAV", subtype="PCM_16")
-    _write(path, content.getvalue())
+    write_file(path, content.getvalue())
     softer = f", scaled by {1 / peak:.3f} to fit" if peak > 1.0 else ""
     channels = f"{len(sound.samples)} {'channel' if len(sound.samples) == 1 else 'channels'}"
-    typer.echo(f"written: {path} ({sound.duration_s:.2f} s, {sound.rate_hz} Hz, {channels}{softer})")
+    say(f"written: {path} ({sound.duration_s:.2f} s, {sound.rate_hz} Hz, {channels}{softer})")
     open_sound(path)
 
 
@@ -118,7 +118,7 @@ def score_clips(
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Processes that read sounds, to keep a GPU busy; each takes 20 clips/s.")
     ] = 1,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")] = None,
+    device: Device = None,
     data: Data = None,
 ) -> None:
     """Score how well each row's sound fits its caption: the cosine of their CLAP embeddings, as a csv file `id,score`.
@@ -137,7 +137,7 @@ def score_clips(
     path = out or Path(f"{_file_name(one.name)}.clap.csv")
     if path.suffix != ".csv":
         raise InputError(f"--out is {path.name!r}; expected a name that ends in .csv.")
-    _check_folder(path)
+    check_folders(path)
     model = load_clap(clap, resolve_device(device or Settings.from_environment().device))
     report = score_file(
         clips_of(one),
@@ -150,17 +150,17 @@ def score_clips(
         workers=workers,
     )
     before = f", {report.n_reused:,} of them before" if report.n_reused else ""
-    typer.echo(f"{path}: {report.n_scored:,} of {one.rows:,} rows scored{before}; signature {report.signature.digest}")
+    say(f"{path}: {report.n_scored:,} of {one.rows:,} rows scored{before}; signature {report.signature.digest}")
     for reason, ids in sorted(report.not_scored.items()):
         hidden = len(ids) - SHOWN_IDS
         more = f" … and {hidden:,} more in {side_file(path).name}" if hidden > 0 else ""
-        typer.echo(f"  not scored, {reason.replace('_', ' ')}: {len(ids):,}: {', '.join(ids[:SHOWN_IDS])}{more}")
+        say(f"  not scored, {reason.replace('_', ' ')}: {len(ids):,}: {', '.join(ids[:SHOWN_IDS])}{more}")
 
 
 def threshold(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="csv with the columns id, score and rating (1 to 5).")],
     beta: Annotated[float, typer.Option("--beta", help="How much more recall counts than precision.")] = 1.05,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Choose the similarity below which clips are discarded, by the F-beta score against ratings of people.
 
@@ -173,15 +173,15 @@ def threshold(
     scores, ratings = read_rated(file)
     found = best_threshold(scores, ratings, beta)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+        say(json.dumps(found.to_json(), indent=2))
         return
-    typer.echo(f"{'':2}{'THRESHOLD':>10}{'DISCARDED':>11}{'PRECISION':>11}{'RECALL':>9}{'F-BETA':>9}")
+    say(f"{'':2}{'THRESHOLD':>10}{'DISCARDED':>11}{'PRECISION':>11}{'RECALL':>9}{'F-BETA':>9}")
     for point in found.around(SHOWN_POINTS):
         mark = "*" if point == found.best else ""
-        typer.echo(
+        say(
             f"{mark:2}{point.threshold:10.4f}{point.n_discarded:11,}{point.precision:11.4f}{point.recall:9.4f}{point.f_beta:9.4f}"
         )
-    typer.echo(
+    say(
         f"{len(scores):,} clips, {found.n_positive:,} of them to be discarded, beta {beta:g}; "
         f"discard below {found.best.threshold:.6g}"
     )
@@ -198,17 +198,3 @@ def _set(name: str, split: str | None, data: Path | None) -> BuiltSet:
 def _file_name(name: str) -> str:
     """Returns a name that every system takes for a file."""
     return re.sub(r"[^\w.-]+", "-", name)[:120]
-
-
-def _check_folder(path: Path) -> None:
-    """Tells before the work, not after it, that a file cannot be written."""
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file that the user asked for, whole or not at all."""
-    from ..dataset_scripts import atomic
-
-    with atomic.storage_errors(path.parent, f"{path.name} was not written."):
-        atomic.write_bytes(path, content)

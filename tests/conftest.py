@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -67,6 +67,14 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     for name in ("UAC_DB", "UAC_DATA", "UAC_ENCODER", "UAC_DEVICE"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def options_for() -> Callable[..., Any]:
+    """Returns what makes options in which all is there that a metric needs."""
+    from .metric_options import options_for as make
+
+    return make
 
 
 @pytest.fixture(scope="session")

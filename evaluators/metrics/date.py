@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...dataset_scripts.errors import UnknownNameError
-from ..encoders import Embeddings, Encoder, TokenizedTexts, loaded_encoder, mean_per_item, pair_tokens
+from ..batches import TokenizedTexts
+from ..encoders import Embeddings, Encoder, loaded_encoder, mean_per_item, pair_tokens
 from ..metric import Cases, Floats, Metric
 from ..ngrams import Ints
 from ..pairs import CaptionPairs
@@ -51,6 +52,7 @@ class Date(Metric):
 
     name = "date"
     title = "DATE"
+    uses = ("encoder", "subtask", "checker", "precision", "device", "batch_tokens")
     requires = ("sentence encoder",)
     needs_whole_corpus = True
     components = ("similarity", "discrimination")

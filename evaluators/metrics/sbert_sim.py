@@ -25,6 +25,7 @@ class SbertSim(Metric):
     name = "sbert_sim"
     title = "SBERT-sim"
     value_range = (-1.0, 1.0)
+    uses = ("encoder", "precision", "device", "batch_tokens")
     requires = ("sentence encoder",)
     cases = Cases(identical=(1 - 1e-6, 1.0), disjoint=(-1.0, 0.5), single=(1 - 1e-6, 1.0))
     source = "Zhou et al. 2022 (ICASSP), section 3.1"

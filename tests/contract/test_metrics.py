@@ -13,6 +13,9 @@ from unified_audiocaps.evaluators import hub_files
 from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import describe_metrics, score
+from unified_audiocaps.evaluators.workspace import Options, Workspace
+
+from ..metric_options import options_for
 
 NAMES = METRICS.names()
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -53,7 +56,7 @@ def golden_pairs():
 
 
 def one(name, pairs, **options):
-    return score(pairs, [name], device="cpu", **options)[0]
+    return score(pairs, [name], Options(device="cpu"), **options)[0]
 
 
 def within(value, bounds):
@@ -162,10 +165,8 @@ def test_batch_size_changes_nothing(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_corpus_value_is_the_combination_of_all_rows(name):
     """Weighted rows must work too: that is what resampling needs."""
-    from unified_audiocaps.evaluators.workspace import Options, Workspace
-
     pairs, metric = golden_pairs(), METRICS.get(name)()
-    stats = metric.item_stats(pairs, Workspace(pairs, Options(device="cpu")))
+    stats = metric.item_stats(pairs, Workspace(pairs, options_for(name, pairs)))
     weights = np.array([[1.0] * len(pairs), [2.0] * len(pairs)])
     values = metric.from_totals(weights @ stats, weights.sum(axis=1))
     np.testing.assert_allclose(values[0], metric.combine(stats), rtol=0, atol=1e-12)
@@ -188,15 +189,17 @@ def test_evaluate_load_gives_the_same_numbers(project_root, tmp_path):
     """In a process of its own: `evaluate` copies modules to a cache whose place it reads once, at import."""
     pairs = golden_pairs()
     names = [name for name in NAMES if shutil.which("java") or not needs_java(name)]
+    options = {name: options_for(name, pairs) for name in names}
+    chosen = {name: {one: getattr(made, one) for one in METRICS.get(name).uses} for name, made in options.items()}
     script = """
 import json
 import sys
 import evaluate
-names, predictions, references = json.load(sys.stdin)
+names, predictions, references, chosen = json.load(sys.stdin)
 results = {}
 for name in names:
     metric = evaluate.load(f"evaluators/hub/{name}")
-    results[name] = metric.compute(predictions=predictions, references=references, device="cpu")
+    results[name] = metric.compute(predictions=predictions, references=references, **chosen[name])
 results["combined"] = evaluate.combine([f"evaluators/hub/{name}" for name in names[:2]]).compute(
     predictions=predictions, references=references
 )
@@ -206,7 +209,7 @@ print(json.dumps(results))
 
     done = subprocess.run(
         [sys.executable, "-c", script],
-        input=json.dumps([names, pairs.candidates, pairs.references]),
+        input=json.dumps([names, pairs.candidates, pairs.references, chosen], default=str),
         cwd=project_root,
         env={**os.environ, "HF_HOME": str(tmp_path), "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
@@ -215,7 +218,7 @@ print(json.dumps(results))
     )
     assert done.returncode == 0, done.stderr[-2000:]
     loaded = json.loads(done.stdout.splitlines()[-1])
-    for result in score(pairs, names, device="cpu"):
+    for result in (score(pairs, [name], options[name])[0] for name in names):
         expected = {result.metric: result.score, **result.components, "signature": result.signature.text}
         assert loaded[result.metric] == expected
     assert loaded["combined"][NAMES[0]] == loaded[NAMES[0]][NAMES[0]]

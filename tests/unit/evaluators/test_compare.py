@@ -30,9 +30,9 @@ def pairs(captions, order=tuple(REFERENCES)):
 
 
 @pytest.mark.parametrize("name", METRICS.names())
-def test_every_metric_compares(name):
-    (one,) = compare(pairs(GOOD), pairs(POOR), [name], device="cpu", resampling=FEW)
-    a, b = (score(pairs(captions), [name], device="cpu", interval=FEW)[0] for captions in (GOOD, POOR))
+def test_every_metric_compares(name, options_for):
+    (one,) = compare(pairs(GOOD), pairs(POOR), [name], options_for(name, pairs(GOOD)), resampling=FEW)
+    a, b = (score(pairs(captions), [name], options_for(name, pairs(GOOD)), interval=FEW)[0] for captions in (GOOD, POOR))
     assert (one.metric, one.n) == (name, 5)
     assert (one.a.score, one.b.score) == (a.score, b.score)
     assert (one.a.interval, one.b.interval) == (a.interval, b.interval)
@@ -47,19 +47,21 @@ def test_every_metric_compares(name):
 
 
 @pytest.mark.parametrize("name", METRICS.names())
-def test_equal_systems_differ_by_nothing(name):
-    (one,) = compare(pairs(GOOD), pairs(GOOD, tuple(reversed(REFERENCES))), [name], device="cpu", resampling=FEW)
+def test_equal_systems_differ_by_nothing(name, options_for):
+    (one,) = compare(
+        pairs(GOOD), pairs(GOOD, tuple(reversed(REFERENCES))), [name], options_for(name, pairs(GOOD)), resampling=FEW
+    )
     assert (one.difference, one.interval.low, one.interval.high, one.p_value) == (0.0, 0.0, 0.0, 1.0)
     assert (one.wins, one.losses, one.ties) == (0, 0, 5)
 
 
 @pytest.mark.parametrize("name", METRICS.names())
-def test_the_order_of_items_does_not_matter(name):
+def test_the_order_of_items_does_not_matter(name, options_for):
     tolerance = 1e-5 if "sentence encoder" in METRICS.get(name).requires else 1e-12
     shuffled = ("piano", "rain", "dog", "laugh", "engine")
-    options = {"device": "cpu", "resampling": FEW}
-    (one,) = compare(pairs(GOOD), pairs(POOR), [name], **options)
-    (two,) = compare(pairs(GOOD, shuffled), pairs(POOR), [name], **options)
+    options = options_for(name, pairs(GOOD))
+    (one,) = compare(pairs(GOOD), pairs(POOR), [name], options, resampling=FEW)
+    (two,) = compare(pairs(GOOD, shuffled), pairs(POOR), [name], options, resampling=FEW)
     for ours, theirs in ((one.interval, two.interval), (one.a.interval, two.a.interval), (one.b.interval, two.b.interval)):
         assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=tolerance)
     assert (one.p_value, one.wins, one.losses) == (two.p_value, two.wins, two.losses)

@@ -7,6 +7,7 @@ from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirem
 from unified_audiocaps.evaluators.encoders import BUILT_IN, load_encoder, mean_per_item, resolve_device
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +84,8 @@ def test_mean_over_ragged_references():
 
 def test_a_local_copy_gives_equal_values_and_says_what_it_is(copied):
     pairs = CaptionPairs.in_order(["a dog", "rain"], [["a dog barks"], ["it rains"]])
-    (ours,) = score(pairs, ["sbert_sim"], device="cpu")
-    (local,) = score(pairs, ["sbert_sim"], encoder=str(copied), device="cpu")
+    (ours,) = score(pairs, ["sbert_sim"], Options(device="cpu"))
+    (local,) = score(pairs, ["sbert_sim"], Options(encoder=str(copied), device="cpu"))
     assert local.per_item.tolist() == ours.per_item.tolist()
     assert "encoder:local@sha256:" in local.signature.text
     assert local.signature.digest != ours.signature.digest

@@ -41,7 +41,7 @@ def table(told: str) -> dict[str, list[str]]:
 
 def test_two_systems_are_compared(sample, tmp_path):
     report_file = tmp_path / "compared.json"
-    done = uac("compare", GOOD, POOR, *sample, "--metric", "rouge_l,bleu", "--metric", "cider_d", *FEW, "--json", report_file)
+    done = uac("compare", GOOD, POOR, *sample, "--metrics", "rouge_l,bleu,cider_d", *FEW, "--json", report_file)
     report = json.loads(report_file.read_text(encoding="utf-8"))
     assert (report["a"], report["b"], report["n"]) == (str(GOOD), str(POOR), 12)
     assert [one["metric"] for one in report["results"]] == ["rouge_l", "bleu", "cider_d"]
@@ -68,7 +68,7 @@ def test_all_metrics_that_need_no_extra_are_the_default(sample, tmp_path):
 
 
 def test_a_system_does_not_differ_from_itself(sample):
-    told = uac("compare", GOOD, GOOD, *sample, "--metric", "cider_d", *FEW).stdout
+    told = uac("compare", GOOD, GOOD, *sample, "--metrics", "cider_d", *FEW).stdout
     assert table(told)["cider_d"][2:8] == ["+0.000000", "[+0.000000,", "+0.000000]", "1.0000", "0", "0"]
 
 
@@ -77,14 +77,14 @@ def test_references_may_be_a_file_and_lines_in_any_order(sample, data, tmp_path)
     uac("view", "sample/test", "--as", "references", "--out", references, "--data", data)
     shuffled.write_text("\n".join(reversed(GOOD.read_text(encoding="utf-8").splitlines())), encoding="utf-8")
     rows = [
-        table(uac("compare", *files, "--metric", "rouge_l", *FEW).stdout)["rouge_l"]
+        table(uac("compare", *files, "--metrics", "rouge_l", *FEW).stdout)["rouge_l"]
         for files in [(GOOD, POOR, *sample), (shuffled, POOR, "--references", references)]
     ]
     assert rows[0] == rows[1]
 
 
 def test_equal_seeds_give_equal_tables(sample):
-    command = ("compare", GOOD, POOR, *sample, "--metric", "rouge_l", *FEW, "--level", 0.8)
+    command = ("compare", GOOD, POOR, *sample, "--metrics", "rouge_l", *FEW, "--level", 0.8)
     rows = [table(uac(*command, "--seed", seed).stdout)["rouge_l"] for seed in (3, 3, 4)]
     assert rows[0] == rows[1] != rows[2]
     assert "80 % INTERVAL" in uac(*command).stdout
@@ -108,7 +108,7 @@ def test_scores_have_intervals(sample, tmp_path):
 
 def test_score_and_compare_give_one_interval(sample, tmp_path):
     uac("score", GOOD, *sample, "--metrics", "rouge_l", "--interval", *FEW, "--json", tmp_path / "s.json")
-    uac("compare", GOOD, POOR, *sample, "--metric", "rouge_l", *FEW, "--json", tmp_path / "c.json")
+    uac("compare", GOOD, POOR, *sample, "--metrics", "rouge_l", *FEW, "--json", tmp_path / "c.json")
     scored, compared = (json.loads((tmp_path / name).read_text(encoding="utf-8"))["results"][0] for name in ("s.json", "c.json"))
     assert scored["interval"] == compared["a"]["interval"]
 
@@ -120,20 +120,20 @@ def test_what_is_missing_is_told_with_its_file(sample, tmp_path):
     with pytest.raises(
         InputError, match=r"(?s)part\.jsonl: predictions and references.*E_MISSING_ID: .*E_UNKNOWN_ID: id 'nowhere'"
     ):
-        uac("compare", GOOD, part, *sample, "--metric", "rouge_l")
+        uac("compare", GOOD, part, *sample, "--metrics", "rouge_l")
 
 
 @pytest.mark.parametrize(
     ("options", "error", "told"),
     [
-        (("--metric", "rouge"), UnknownNameError, "Did you mean rouge_l"),
-        (("--metric", ","), InputError, "--metric is empty; expected a name such as cider_d"),
-        (("--metric", "bleu,bleu"), InputError, "metrics named twice: bleu"),
-        (("--metric", "bleu", "--resamples", 10), InputError, "resamples is 10; expected at least 100"),
-        (("--metric", "bleu", "--level", 95), InputError, r"level is 95.0; expected a number between 0 and 1"),
-        (("--metric", "bleu", "--seed", -1), InputError, "seed is -1"),
-        (("--metric", "bleu", "--json", "no/where.json"), InputError, "Create it first"),
-        (("--metric", "bleu", "--references", "r.jsonl"), InputError, "either --references FILE or --benchmark ID"),
+        (("--metrics", "rouge"), UnknownNameError, "Did you mean rouge_l"),
+        (("--metrics", ","), InputError, "--metrics is empty; expected a name such as cider_d"),
+        (("--metrics", "bleu,bleu"), InputError, "metrics named twice: bleu"),
+        (("--metrics", "bleu", "--resamples", 10), InputError, "resamples is 10; expected at least 100"),
+        (("--metrics", "bleu", "--level", 95), InputError, r"level is 95.0; expected a number between 0 and 1"),
+        (("--metrics", "bleu", "--seed", -1), InputError, "seed is -1"),
+        (("--metrics", "bleu", "--json", "no/where.json"), InputError, "Create it first"),
+        (("--metrics", "bleu", "--references", "r.jsonl"), InputError, "either --references FILE or --benchmark ID"),
     ],
 )
 def test_wrong_use_is_told(sample, options, error, told):

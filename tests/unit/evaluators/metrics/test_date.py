@@ -9,6 +9,7 @@ from unified_audiocaps.evaluators.metrics import date
 from unified_audiocaps.evaluators.metrics.date import frequencies, harmonic_mean, similarity_and_discrimination, token_weights
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 CONSTANT = "A person is speaking while music plays in the background."
 
@@ -76,7 +77,7 @@ def test_harmonic_mean_where_it_has_no_bound():
 
 def test_similarities_that_are_not_positive_are_counted():
     pairs = CaptionPairs.in_order(["prime numbers never end", "rain"], [["a dog barks on the lawn"], ["rain"]])
-    (result,) = score(pairs, ["date"], device="cpu")
+    (result,) = score(pairs, ["date"], Options(device="cpu"))
     below = int((result.item_components["date_similarity"] <= 0).sum())
     assert result.notes.get("similarities_not_positive", 0) == below
     assert np.all(result.per_item >= 0)
@@ -84,11 +85,11 @@ def test_similarities_that_are_not_positive_are_counted():
 
 def test_delta_follows_the_subtask():
     pairs = CaptionPairs.in_order(["a dog", "a cat"], [["a dog barks"], ["a cat meows"]])
-    (music,) = score(pairs, ["date"], subtask="music", device="cpu")
+    (music,) = score(pairs, ["date"], Options(subtask="music", device="cpu"))
     assert "|delta:0.1566|" in music.signature.text
     assert "checker:none|" in music.signature.text
     with pytest.raises(UnknownNameError, match=r"no DATE subtask is called 'musik'\. Did you mean music"):
-        score(pairs, ["date"], subtask="musik", device="cpu")
+        score(pairs, ["date"], Options(subtask="musik", device="cpu"))
 
 
 def test_close_to_the_package_mecat():
@@ -98,7 +99,9 @@ def test_close_to_the_package_mecat():
     folder = Path(__file__).parents[3] / "golden"
     expected = json.loads((folder / "metrics" / "date.json").read_text(encoding="utf-8"))["mecat"]
     candidates = [json.loads(line)["candidate"] for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
-    (result,) = score(CaptionPairs.in_order(candidates, expected["references"]), ["date"], encoder="minilm", device="cpu")
+    (result,) = score(
+        CaptionPairs.in_order(candidates, expected["references"]), ["date"], Options(encoder="minilm", device="cpu")
+    )
     for name, value in {"date": result.score, **result.components}.items():
         assert value == pytest.approx(expected[name], abs=expected["tolerance"])
 
@@ -126,7 +129,7 @@ def test_mecat_domain_0ma(golden_dir, real_dir, subtask, system):
         golden = {row["sample_id"]: row for row in csv.DictReader(file)}
     pairs = CaptionPairs.join(*mecat_inputs(items, subtask, system))
     assert set(pairs.ids) == set(golden)
-    (result,) = score(pairs, ["date"], encoder="minilm", subtask=subtask, device="cpu")
+    (result,) = score(pairs, ["date"], Options(encoder="minilm", subtask=subtask, device="cpu"))
     expected = {
         name: np.array([float(golden[id_][name]) for id_ in pairs.ids]) for name in ("similarity", "discrimination", "date")
     }

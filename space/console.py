@@ -1,0 +1,77 @@
+"""What all commands of `uac` share: how they print, how they write a file that was asked for, options that lists come in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..dataset_scripts.errors import InputError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers and signatures.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder that `uac build` wrote. [default: unified-audiocaps]")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda. [default: auto]")]
+
+
+def say(text: str = "") -> None:
+    """Prints a line of the command's answer."""
+    typer.echo(text)
+
+
+def remark(text: str) -> None:
+    """Prints a line that is no part of the answer."""
+    typer.echo(text, err=True)
+
+
+def table(rows: Iterable[Iterable[object]], header: Iterable[str]) -> None:
+    """Prints columns padded to their widest cell."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for row in cells:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_json(value: Any) -> None:
+    """Prints JSON for people and programs."""
+    say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def listed(values: Iterable[str] | None) -> list[str]:
+    """Returns what an option lists that may be given again and may hold commas."""
+    return [one.strip() for value in values or () for one in value.split(",") if one.strip()]
+
+
+def check_folders(*files: Path | None) -> None:
+    """Raises where a file could not be written: told before the work, not after it.
+
+    Raises:
+        InputError: a file's folder does not exist.
+    """
+    for file in files:
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"cannot write {file}: the folder {file.parent} does not exist. Create it first.")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file that the user asked for, whole or not at all.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    from ..dataset_scripts import atomic
+
+    with atomic.storage_errors(path.parent, f"{path.name} was not written."):
+        atomic.write_bytes(path, content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file that the user asked for, whole or not at all.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
