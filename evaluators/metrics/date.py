@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ...dataset_scripts.errors import UnknownNameError
 from ..batches import TokenizedTexts
-from ..encoders import Embeddings, Encoder, loaded_encoder, mean_per_item, pair_tokens
+from ..encoders import Embeddings, Encoder, ReferenceVectors, candidate_tokens, loaded_encoder, reference_vectors
 from ..metric import Cases, Floats, Metric
 from ..ngrams import Ints
 from ..pairs import CaptionPairs
@@ -68,7 +68,7 @@ class Date(Metric):
         subtask = work.options.subtask
         return {
             "encoder": work.shared(loaded_encoder).identity,
-            "dtype": "fp32",
+            "dtype": work.options.precision,
             "text": "raw",
             "subtask": subtask,
             "delta": f"{_delta(subtask):g}",
@@ -84,20 +84,16 @@ class Date(Metric):
             InputError: the encoder is not built like BERT.
         """
         delta = _delta(work.options.subtask)
-        encoder, tokens = work.shared(loaded_encoder), work.shared(pair_tokens)
-        budget = work.options.batch_tokens
-        candidates = _weighted_embeddings(encoder, tokens.candidates, budget)
-        references = mean_per_item(_weighted_embeddings(encoder, tokens.references, budget), pairs.references)
+        tokens = work.shared(candidate_tokens)
+        candidates = _weighted_embeddings(work, tokens)[tokens.sequence]
+        references = work.shared(weighted_references).means
         similarity, discrimination = similarity_and_discrimination(candidates, references, delta)
         return np.stack((harmonic_mean(similarity, discrimination), similarity, discrimination), axis=1)
 
     def notes(self, stats: Floats, pairs: CaptionPairs, work: Workspace) -> Mapping[str, int | str]:
         """Returns how many similarities were not positive and how many texts were longer than the encoder reads."""
-        tokens = work.shared(pair_tokens)
-        return {
-            "similarities_not_positive": int((stats[:, 1] <= 0).sum()),
-            "truncated_texts": tokens.candidates.n_truncated + tokens.references.n_truncated,
-        }
+        n_truncated = work.shared(candidate_tokens).n_truncated + work.shared(weighted_references).n_truncated
+        return {"similarities_not_positive": int((stats[:, 1] <= 0).sum()), "truncated_texts": n_truncated}
 
 
 def _delta(subtask: str) -> float:
@@ -106,9 +102,15 @@ def _delta(subtask: str) -> float:
     return DELTAS[subtask]
 
 
-def _weighted_embeddings(encoder: Encoder, texts: TokenizedTexts, batch_tokens: int | None) -> Embeddings:
-    """Returns float32[texts, d]: the embedding of each text of one corpus, with the weights of that corpus."""
-    return encoder.embed(texts, batch_tokens, token_weights(encoder, texts))[texts.sequence]
+def weighted_references(work: Workspace) -> ReferenceVectors:
+    """Returns the mean weighted embedding of each item's references (shared work)."""
+    return reference_vectors(work, "date 1", lambda tokens: _weighted_embeddings(work, tokens))
+
+
+def _weighted_embeddings(work: Workspace, texts: TokenizedTexts) -> Embeddings:
+    """Returns float32[sequences, d]: the embeddings of one corpus, with the weights of that corpus."""
+    encoder = work.shared(loaded_encoder)
+    return encoder.embed(texts, work.options.batch_tokens, token_weights(encoder, texts))
 
 
 def token_weights(encoder: Encoder, texts: TokenizedTexts) -> npt.NDArray[np.float32]:

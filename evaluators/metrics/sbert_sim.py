@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..encoders import loaded_encoder, mean_per_item, pair_tokens
+from ..encoders import ReferenceVectors, candidate_tokens, loaded_encoder, reference_vectors
 from ..metric import Cases, Floats, Metric
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
@@ -33,18 +33,21 @@ class SbertSim(Metric):
 
     def parameters(self, pairs: CaptionPairs, work: Workspace) -> Mapping[str, str]:
         """Returns encoder, number type and what text the encoder reads."""
-        return {"encoder": work.shared(loaded_encoder).identity, "dtype": "fp32", "text": "raw"}
+        return {"encoder": work.shared(loaded_encoder).identity, "dtype": work.options.precision, "text": "raw"}
 
     def item_stats(self, pairs: CaptionPairs, work: Workspace) -> Floats:
         """Returns float64[n, 1]: the items' values."""
-        encoder, tokens = work.shared(loaded_encoder), work.shared(pair_tokens)
-        budget = work.options.batch_tokens
-        candidates = encoder.embed(tokens.candidates, budget)[tokens.candidates.sequence]
-        references = encoder.embed(tokens.references, budget)[tokens.references.sequence]
-        cosines: Floats = np.einsum("nd,nd->n", candidates, mean_per_item(references, pairs.references), dtype=np.float64)
+        encoder, tokens = work.shared(loaded_encoder), work.shared(candidate_tokens)
+        candidates = encoder.embed(tokens, work.options.batch_tokens)[tokens.sequence]
+        cosines: Floats = np.einsum("nd,nd->n", candidates, work.shared(plain_references).means, dtype=np.float64)
         return np.clip(cosines, -1.0, 1.0)[:, None]
 
     def notes(self, stats: Floats, pairs: CaptionPairs, work: Workspace) -> Mapping[str, int | str]:
         """Returns how many texts were longer than the encoder reads."""
-        tokens = work.shared(pair_tokens)
-        return {"truncated_texts": tokens.candidates.n_truncated + tokens.references.n_truncated}
+        return {"truncated_texts": work.shared(candidate_tokens).n_truncated + work.shared(plain_references).n_truncated}
+
+
+def plain_references(work: Workspace) -> ReferenceVectors:
+    """Returns the mean embedding of each item's references (shared work)."""
+    encoder = work.shared(loaded_encoder)
+    return reference_vectors(work, "plain 1", lambda tokens: encoder.embed(tokens, work.options.batch_tokens))

@@ -18,7 +18,7 @@ Args:
     encoder: sentence encoder: `minilm` (offline), a repository on the Hub, or a local folder; default `Settings.encoder`.
     subtask: selects DATE's delta: long, short, speech, music, sound, environment or qa.
     checker: fluency error checker: a published name, a checkpoint file or a folder; empty for none; default `Settings.checker`.
-    precision: number type of text encoders: `fp32`, `bf16` or `fp16`; the last two need a GPU.
+    precision: number type of sentence encoders: `fp32`, `bf16` or `fp16`; the last two are fast on a GPU only.
     device: `auto`, `cpu` or `cuda`; default `Settings.device`.
     batch_tokens: tokens per forward, padding included; None for what suits the device. Changes speed and memory only.
 Returns:

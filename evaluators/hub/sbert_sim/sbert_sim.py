@@ -15,7 +15,7 @@ Args:
     predictions: list of captions.
     references: list of lists of captions; their lengths may differ.
     encoder: sentence encoder: `minilm` (offline), a repository on the Hub, or a local folder; default `Settings.encoder`.
-    precision: number type of text encoders: `fp32`, `bf16` or `fp16`; the last two need a GPU.
+    precision: number type of sentence encoders: `fp32`, `bf16` or `fp16`; the last two are fast on a GPU only.
     device: `auto`, `cpu` or `cuda`; default `Settings.device`.
     batch_tokens: tokens per forward, padding included; None for what suits the device. Changes speed and memory only.
 Returns:
