@@ -81,6 +81,25 @@ def read_predictions(path: Path) -> dict[str, str]:
     return {row.id: row.caption for row in _rows_without_problems(path, scan_predictions(path), "predictions")}
 
 
+def read_keyed_texts(path: Path, column: str) -> dict[str, str]:
+    """Returns text by id, in the order of the file, from an ordinary predictions file or one of MECAT's own forms.
+
+    Those are csv without a header (`key,text`) and jsonl of `{key: text}`.
+
+    Args:
+        path: the file.
+        column: what the ordinary forms call the text: `caption`, `answer`.
+
+    Raises:
+        InputError: as for `read_predictions`.
+    """
+    if _file_format(path, FORMATS) == ".jsonl":
+        scan = _scan_jsonl(path, lambda line, item: _keyed_row(line, item, column))
+    else:
+        scan = _scan_csv(path, column, may_lack_header=True)
+    return {row.id: row.caption for row in _rows_without_problems(path, scan, "predictions")}
+
+
 def read_references(path: Path) -> dict[str, tuple[str, ...]]:
     """Returns references by id, in the order of the file.
 
@@ -205,9 +224,15 @@ def _object_without_repeats(items: list[tuple[str, object]]) -> dict[str, object
     return found
 
 
-def _prediction_row(line: int, item: Mapping[str, object]) -> PredictionRow:
+def _prediction_row(line: int, item: Mapping[str, object], column: str = "caption") -> PredictionRow:
     id_ = _id_of(item)
-    return PredictionRow(line, id_, _text(_required(item, "caption", id_), "caption", id_))
+    return PredictionRow(line, id_, _text(_required(item, column, id_), column, id_))
+
+
+def _keyed_row(line: int, item: Mapping[str, object], column: str) -> PredictionRow:
+    if "id" not in item and len(item) == 1:
+        (item,) = ({"id": key, column: text} for key, text in item.items())
+    return _prediction_row(line, item, column)
 
 
 def _references_row(line: int, item: Mapping[str, object]) -> ReferencesRow:
@@ -264,7 +289,7 @@ def _kind(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _scan_csv(path: Path) -> Iterator[PredictionRow | Problem]:
+def _scan_csv(path: Path, column: str = "caption", *, may_lack_header: bool = False) -> Iterator[PredictionRow | Problem]:
     # surrogateescape carries invalid bytes through the csv parser, so that they can be reported with their record
     lines = (raw.decode("utf-8", errors="surrogateescape") for raw in _byte_lines(path))
     reader = csv.reader(lines, strict=True)
@@ -275,15 +300,17 @@ def _scan_csv(path: Path) -> Iterator[PredictionRow | Problem]:
             line, start = start, reader.line_num + 1
             if not fields:
                 continue
-            if header is None:
+            if header is None and may_lack_header and len(fields) == 2 and "id" not in fields:
+                header = ["id", column]
+            elif header is None:
                 header = fields
-                problems = list(_header_problems(header, line))
+                problems = list(_header_problems(header, line, column))
                 yield from problems
                 if problems:
                     return
                 continue
             try:
-                yield _csv_row(line, header, fields)
+                yield _csv_row(line, header, fields, column)
             except _LineError as error:
                 yield error.at(line)
     except csv.Error as error:
@@ -291,8 +318,8 @@ def _scan_csv(path: Path) -> Iterator[PredictionRow | Problem]:
         yield Problem("E_CSV", f"not valid csv: {error}", line=start, hint="the rest of the file was not read; check the quotes")
 
 
-def _header_problems(header: list[str], line: int) -> Iterable[Problem]:
-    for name in ("id", "caption"):
+def _header_problems(header: list[str], line: int, text_column: str) -> Iterable[Problem]:
+    for name in ("id", text_column):
         if header.count(name) != 1:
             came = "missing" if name not in header else f"there {header.count(name)} times"
             names = ", ".join(shorten(column) for column in header[:10])
@@ -305,7 +332,7 @@ def _header_problems(header: list[str], line: int) -> Iterable[Problem]:
             )
 
 
-def _csv_row(line: int, header: list[str], fields: list[str]) -> PredictionRow:
+def _csv_row(line: int, header: list[str], fields: list[str], column: str) -> PredictionRow:
     if any(map(_SURROGATE.search, fields)):
         raise _LineError("E_UTF8", "the record holds bytes that are not UTF-8", hint="save the file as UTF-8")
     if len(fields) != len(header):
@@ -314,4 +341,4 @@ def _csv_row(line: int, header: list[str], fields: list[str]) -> PredictionRow:
             f"the record has {len(fields)} fields, the header has {len(header)}",
             hint="put captions that hold commas or quotes in double quotes",
         )
-    return _prediction_row(line, dict(zip(header, fields, strict=True)))
+    return _prediction_row(line, dict(zip(header, fields, strict=True)), column)

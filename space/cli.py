@@ -18,6 +18,7 @@ from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsE
 from ..dataset_scripts.settings import Settings
 from . import score_commands, sound_commands
 from .console import AsJson, Data, listed, print_json, say, table, write_file
+from .mecat_commands import mecat_app
 
 if TYPE_CHECKING:
     from ..dataset_scripts.build import BuildReport
@@ -584,6 +585,7 @@ def mix(
 
 
 score_commands.register(app)
+app.add_typer(mecat_app, name="mecat")
 sound_commands.register(app)
 
 
@@ -706,7 +708,8 @@ def docs(
 def command_summaries() -> list[tuple[str, str]]:
     """Returns name and first help line of every command, in the order of the overview."""
     commands = [("", command) for command in app.registered_commands]
-    commands += [("publish ", command) for command in publish_app.registered_commands]
+    for name, group in (("mecat ", mecat_app), ("publish ", publish_app)):
+        commands += [(name, command) for command in group.registered_commands]
     return [
         (prefix + (command.name or command.callback.__name__), (command.callback.__doc__ or "").strip().split("\n")[0])
         for prefix, command in commands

@@ -137,9 +137,7 @@ def score(
     if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
         raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
     check_folders(json_file, per_item)
-    if not interval and (level, resamples, seed) != (None, None, None):
-        raise InputError("--level, --resamples and --seed are for intervals; add --interval.")
-    resampling = _resampling(level, resamples, seed) if interval else None
+    resampled = resampling(interval, level, resamples, seed)
     predicted = read_predictions(predictions)
     expected = _expected(references, benchmark, data)
     options = expected.options(
@@ -156,13 +154,13 @@ def score(
     )
     pairs = CaptionPairs.join(expected.resolved(predicted, predictions), expected.references)
     started = time.perf_counter()
-    results = score_pairs(pairs, names, options, interval=resampling)
+    results = score_pairs(pairs, names, options, interval=resampled)
     rows = []
     for result in results:
-        rows.append((result.metric, f"{result.score:.6f}", _enclosed(result.interval), result.signature.digest))
+        rows.append((result.metric, f"{result.score:.6f}", enclosed(result.interval), result.signature.digest))
         rows.extend((f"  {name}", f"{value:.6f}", "", "") for name, value in result.components.items())
-    header = ("METRIC", "SCORE", _level_title(resampling), "SIGNATURE")
-    shown = (0, 1, 2, 3) if resampling else (0, 1, 3)
+    header = ("METRIC", "SCORE", level_title(resampled), "SIGNATURE")
+    shown = (0, 1, 2, 3) if resampled else (0, 1, 3)
     table([[row[i] for i in shown] for row in rows], [header[i] for i in shown])
     say(f"{len(pairs.ids):,} clips, {time.perf_counter() - started:.1f} s")
     for result in results:
@@ -258,7 +256,7 @@ def compare(
 
     _check_references(references, benchmark)
     check_folders(json_file)
-    resampling = _resampling(level, resamples, seed)
+    resampled = resampling(True, level, resamples, seed)
     names = listed([metric_names or ""])
     if metric_names is not None and not names:
         raise InputError("--metrics is empty; expected a name such as cider_d (`uac metrics` lists them).")
@@ -291,16 +289,16 @@ def compare(
         )
         for spice in (spice_a, spice_b)
     )
-    comparisons = compare_pairs(pairs_a, pairs_b, names, options, options_b=options_b, resampling=resampling)
+    comparisons = compare_pairs(pairs_a, pairs_b, names, options, options_b=options_b, resampling=resampled)
     rows = [
         (
-            *(one.metric, f"{one.a.score:.6f}", f"{one.b.score:.6f}", f"{one.difference:+.6f}", _enclosed(one.interval, "+")),
+            *(one.metric, f"{one.a.score:.6f}", f"{one.b.score:.6f}", f"{one.difference:+.6f}", enclosed(one.interval, "+")),
             *(f"{one.p_value:.4f}", f"{one.wins:,}", f"{one.losses:,}", one.a.signature.digest),
         )
         for one in comparisons
     ]
-    table(rows, ("METRIC", "A", "B", "A - B", _level_title(resampling), "P", "WON", "LOST", "SIGNATURE"))
-    say(f"{comparisons[0].n:,} clips, {resampling}, {time.perf_counter() - started:.1f} s")
+    table(rows, ("METRIC", "A", "B", "A - B", level_title(resampled), "P", "WON", "LOST", "SIGNATURE"))
+    say(f"{comparisons[0].n:,} clips, {resampled}, {time.perf_counter() - started:.1f} s")
     for one in comparisons:
         for system in (one.a, one.b) if one.a is not one.b else (one.a,):
             for note, count in system.notes.items():
@@ -318,22 +316,33 @@ def _check_references(references: Path | None, benchmark: str | None) -> None:
         raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
 
 
-def _resampling(level: float | None, resamples: int | None, seed: int | None) -> Resampling:
-    from ..evaluators.bootstrap import LEVEL, RESAMPLES, SEED, Resampling
+def resampling(
+    is_wanted: bool, level: float | None = None, resamples: int | None = None, seed: int | None = None
+) -> Resampling | None:
+    """Returns how to resample, None where nobody asked for intervals.
 
-    return Resampling(
-        LEVEL if level is None else level,
-        RESAMPLES if resamples is None else resamples,
-        SEED if seed is None else seed,
-    )
+    Raises:
+        InputError: a value is out of range, or was given although no interval is wanted.
+    """
+    from ..evaluators.bootstrap import Resampling
+
+    given = {"level": level, "resamples": resamples, "seed": seed}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if not is_wanted:
+        if chosen:
+            raise InputError("--level, --resamples and --seed are for intervals; add --interval.")
+        return None
+    return Resampling(**chosen)  # type: ignore[arg-type] # the types of its fields, one by one
 
 
-def _enclosed(interval: Interval | None, sign: str = "") -> str:
+def enclosed(interval: Interval | None, sign: str = "") -> str:
+    """Returns an interval as people write it."""
     return f"[{interval.low:{sign}.6f}, {interval.high:{sign}.6f}]" if interval else ""
 
 
-def _level_title(resampling: Resampling | None) -> str:
-    return f"{100 * resampling.level:g} % INTERVAL" if resampling else ""
+def level_title(plan: Resampling | None) -> str:
+    """Returns the title of a column of intervals."""
+    return f"{100 * plan.level:g} % INTERVAL" if plan else ""
 
 
 @dataclass(frozen=True)

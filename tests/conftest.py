@@ -70,6 +70,14 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @pytest.fixture(scope="session")
+def mecat_clips() -> Callable[[Path], Path]:
+    """Writes a small MECAT test split in the publisher's files."""
+    from .mecat_clips import write_mecat
+
+    return write_mecat
+
+
+@pytest.fixture(scope="session")
 def options_for() -> Callable[..., Any]:
     """Returns what makes options in which all is there that a metric needs."""
     from .metric_options import options_for as make

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.evaluators.metric import METRICS
-from unified_audiocaps.space.cli import app
+
+from .command_line import uac
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "space" / "examples"
 GOOD, POOR = EXAMPLES / "attentive-listener.jsonl", EXAMPLES / "tag-template.jsonl"
@@ -25,13 +25,6 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture
 def sample(data) -> tuple[object, ...]:
     return ("--benchmark", "sample", "--data", data)
-
-
-def uac(*arguments: object, code: int = 0) -> Result:
-    """Runs a command; its errors are raised."""
-    done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return done
 
 
 def table(told: str) -> dict[str, list[str]]:
