@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from .built import holds_sound
 from .card import cards_of, write_readme
@@ -85,8 +86,9 @@ def send(
     private: bool = False,
     revision: str | None = None,
     inside: str = "",
+    kind: Literal["dataset", "space"] = "dataset",
 ) -> str:
-    """Sends a folder to a dataset repository in one commit, checks every file there, and returns the commit.
+    """Sends a folder to a repository in one commit, checks every file there, and returns the commit.
 
     Args:
         folder: what is sent.
@@ -98,8 +100,11 @@ def send(
         private: create the repository for its owner alone.
         revision: branch to commit to, None for the main one.
         inside: folder of the repository.
+        kind: of the repository; a Space is one of gradio.
 
     Raises:
+        InputError: the repository's name is none.
+        OfflineError: HF_HUB_OFFLINE is set.
         AccessError: the Hub does not let this user write there.
         ChecksumError: what came back is not what was sent.
         FetchError: the network failed; call it again.
@@ -108,22 +113,26 @@ def send(
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.hf_api import RepoFile
 
-    api = HfApi()
+    if repo_id.count("/") != 1:
+        raise InputError(f"the repository is called {repo_id!r}; expected OWNER/NAME, such as my-lab/unified-audiocaps.")
+    if is_offline():
+        raise OfflineError("publishing needs the network and HF_HUB_OFFLINE is set; unset it.")
+    api, sdk = HfApi(), "gradio" if kind == "space" else None
     names = {f"{inside}/{name}".lstrip("/"): path for name, path in sent.items()}
     try:
-        api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
+        api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
         info = api.upload_folder(
             repo_id=repo_id,
             folder_path=folder,
             path_in_repo=inside or None,
-            repo_type="dataset",
+            repo_type=kind,
             revision=revision,
             allow_patterns=list(only) if only is not None else None,
             delete_patterns=delete,
             commit_message=message,
         )
         commit = str(info.oid)
-        found = api.get_paths_info(repo_id, list(names), repo_type="dataset", revision=commit)
+        found = api.get_paths_info(repo_id, list(names), repo_type=kind, revision=commit)
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in {401, 403}:

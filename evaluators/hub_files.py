@@ -19,8 +19,13 @@ GRADIO = ">=6.31,<7"
 GRADIO_VERSION = "6.31.0"
 
 
-def render(metric_name: str) -> dict[str, str]:
+def render(metric_name: str, where: str = "evaluators/hub", package: str = "unified-audiocaps") -> dict[str, str]:
     """Returns the text of each file of a metric's folder by its name within the folder.
+
+    Args:
+        metric_name: name of the metric.
+        where: what stands in front of it in `evaluate.load`: a folder, or an organisation of the Hub.
+        package: what pip installs this project from, where it is no package of that name on PyPI yet: a URL.
 
     Raises:
         UnknownNameError: no metric is called so.
@@ -29,12 +34,18 @@ def render(metric_name: str) -> dict[str, str]:
     needs_java = any(needed.startswith("Java") for needed in metric.requires)
     files = {
         f"{metric.name}.py": _module(metric),
-        "README.md": _readme(metric),
+        "README.md": _readme(metric, where),
         "app.py": _app(metric),
-        "requirements.txt": f"unified-audiocaps{'[java]' if needs_java else ''}\ngradio{GRADIO}\n",
+        "requirements.txt": f"{_requirement(package, 'java' if needs_java else '')}\ngradio{GRADIO}\n",
     }
     # what a Space installs beside Python packages
     return {**files, "packages.txt": "default-jre-headless\n"} if needs_java else files
+
+
+def _requirement(package: str, extra: str) -> str:
+    """Returns the line of a requirements file: a URL takes its extra behind the package's name."""
+    name = f"unified-audiocaps[{extra}]" if extra else "unified-audiocaps"
+    return name if package == "unified-audiocaps" else f"{name} @ {package}"
 
 
 def write(folder: Path = HUB_FOLDER) -> list[Path]:
@@ -109,7 +120,7 @@ def _literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _readme(metric: type[Metric]) -> str:
+def _readme(metric: type[Metric], where: str) -> str:
     low, high = metric.value_range
     components = ", ".join(f"`{name}`" for name in metric.components)
     needs = ", ".join(metric.requires) or "nothing beside the package"
@@ -140,7 +151,7 @@ description: {_literal(metric.definition)}
 ```python
 import evaluate
 
-metric = evaluate.load("evaluators/hub/{metric.name}")
+metric = evaluate.load("{where}/{metric.name}")
 metric.compute(
     predictions=["a dog barks", "rain is falling"],
     references=[["a dog is barking", "a dog barks twice"], ["it rains"]],

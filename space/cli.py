@@ -616,6 +616,26 @@ def publish_dataset(
     say(f'  load_dataset("{report.repo_id}", "{report.configs[0]}")')
 
 
+@publish_app.command("metrics")
+def publish_metrics(
+    org: Annotated[str, typer.Option("--org", metavar="ORG", help="User or organisation that the Spaces belong to.")],
+    metric_names: Annotated[str | None, typer.Option("--metrics", metavar="a,b,c", help="Which metrics. [default: all]")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Create the Spaces for their owner alone.")] = False,
+    package: Annotated[
+        str, typer.Option("--package", metavar="URL", help="What the Spaces install this project from.")
+    ] = "unified-audiocaps",
+) -> None:
+    """Upload each metric as a Space, so that evaluate.load("ORG/NAME") reads it and people can try it in a browser.
+
+    Example: hf auth login, then uac publish metrics --org my-lab --metrics cider_d,date
+    """
+    from ..evaluators.publish import publish_metrics as publish
+
+    names = listed([metric_names]) if metric_names is not None else None
+    for one in publish(org, names, private=private, package=package, done=lambda one: say(f"{one.name}: {one.repo_id}")):
+        say(f'  evaluate.load("{one.repo_id}"), commit {one.commit[:12]}')
+
+
 # -- the hub ---------------------------------------------------------------------------------------------------------------------
 
 

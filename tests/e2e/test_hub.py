@@ -225,3 +225,31 @@ print(json.dumps(build("fusionaudio", out=Path("out")).rows))
     server.shutdown()
     server.server_close()
     assert rows == {"train": 3, "test": 1}
+
+
+def test_metrics_are_published_and_loaded_back(double, online, uac, tmp_path):
+    command = ("publish", "metrics", "--org", "tester")
+    told = uac(*command, "--metrics", "rouge_l,cider_d", "--package", "git+https://x.org/y", **online)
+    assert 'evaluate.load("tester/rouge_l")' in told.stdout
+    files = double.repositories["space", "tester/rouge_l"].at(None).files
+    assert {"rouge_l.py", "README.md", "app.py", "requirements.txt"} <= files.keys()
+    assert b"unified-audiocaps @ git+https://x.org/y" in files["requirements.txt"]
+    assert b'evaluate.load("tester/rouge_l")' in files["README.md"]
+    script = """
+import evaluate, json
+metric = evaluate.load("tester/rouge_l")
+value = metric.compute(predictions=["rain is falling"], references=[["rain is falling", "it rains"]])["rouge_l"]
+both = evaluate.combine(["tester/rouge_l", "tester/cider_d"])
+print(json.dumps([value, both.compute(predictions=["a dog", "rain"], references=[["a dog barks"], ["it rains"]])]))
+"""
+    value, both = python(script, {**online, "HF_MODULES_CACHE": str(tmp_path / "modules")}, tmp_path)
+    assert value == 1.0
+    assert {"rouge_l", "cider_d"} <= both.keys()
+    again = uac(*command, "--metrics", "rouge_l", **online)
+    assert "tester/rouge_l" in again.stdout
+
+
+def test_a_metric_that_is_none_is_told_before_anything_is_sent(double, online, uac):
+    refused = uac("publish", "metrics", "--org", "tester", "--metrics", "rouge_l,rouge", code=2, **online)
+    assert "Did you mean rouge_l" in refused.stderr
+    assert double.repositories == {}
