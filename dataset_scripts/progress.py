@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from .settings import is_first_process
+
 
 def progress(total: int | None, description: str, unit: str = "item") -> Any:
     """Returns a `tqdm` bar on stderr; it is disabled when stderr is not a terminal.
@@ -16,4 +18,11 @@ def progress(total: int | None, description: str, unit: str = "item") -> Any:
     """
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=description, unit=unit, unit_scale=True, leave=False, disable=not sys.stderr.isatty())
+    return tqdm(
+        total=total,
+        desc=description,
+        unit=unit,
+        unit_scale=True,
+        leave=False,
+        disable=not (sys.stderr.isatty() and is_first_process()),
+    )

@@ -76,3 +76,8 @@ class Settings:
                 raise InputError(f"UAC_{field.name.upper()} is {raw!r}; expected {expected}.") from None
         values.setdefault("home", cls.home.expanduser())
         return cls(**values)
+
+
+def is_first_process() -> bool:
+    """Returns whether this process prints and writes: the only one, or the first of those that `torchrun` started."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"

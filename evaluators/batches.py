@@ -180,9 +180,16 @@ def _place() -> tuple[int, int]:
     return group.get_rank(), group.get_world_size()
 
 
-def is_first_process() -> bool:
-    """Returns whether this process is the one that prints and writes; False in all but one that `torchrun` started."""
-    return _place()[0] == 0
+def all_agree(is_so: bool) -> bool:
+    """Returns whether something is so for all processes that `torchrun` started; where there is one, for this one."""
+    _, world = _place()
+    if world == 1:
+        return is_so
+    import torch.distributed as group
+
+    answers: list[Any] = [None] * world
+    group.all_gather_object(answers, is_so)
+    return all(answers)
 
 
 def _gathered(results: Array | None, mine: Ints, n: int) -> Array | None:

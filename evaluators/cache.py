@@ -45,19 +45,22 @@ class ArrayCache:
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder, self.limit_bytes = folder, limit_bytes
 
-    def get(self, recipe: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
+    def get(
+        self, recipe: Mapping[str, Any], make: Callable[[], Arrays], is_agreed: Callable[[bool], bool] = lambda is_found: is_found
+    ) -> Arrays:
         """Returns what was kept for `recipe`, or what `make` returns, which is kept.
 
         Args:
             recipe: everything that moves the arrays; plain JSON values.
             make: computes them.
+            is_agreed: told whether something was found, says whether it is taken: processes that work together decide alike.
         """
         if not self.limit_bytes:
             return make()
         text = json.dumps(recipe, sort_keys=True, ensure_ascii=False)
         path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}{ENDING}"
         found = self._read(path)
-        if found is not None:
+        if is_agreed(found is not None) and found is not None:
             return found
         made = make()
         self._write(path, made)

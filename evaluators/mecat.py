@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..dataset_scripts.built import built_set
 from ..dataset_scripts.errors import InputError, Problem, shorten
 from .bootstrap import Resampling
 from .metric import Floats, MetricResult, Signature
@@ -27,6 +25,7 @@ from .score import score
 from .workspace import Options
 
 SET = "mecat/test"
+CAPTION_COLUMNS, QUESTION_COLUMNS = ("id", "source_key", "domain", "captions"), ("qa",)
 SUBTASKS = ("long", "short", "speech", "music", "sound", "environment")
 CATEGORIES = (
     "direct_perception",
@@ -255,13 +254,15 @@ def _by_id(benchmark: GroupedBenchmark, subtask: str, predictions: Mapping[str, 
     return named
 
 
-def captions(data: Path) -> GroupedBenchmark:
-    """Returns the caption benchmark from what `uac build mecat` wrote.
+def captions(table: pa.Table) -> GroupedBenchmark:
+    """Returns the caption benchmark from rows of the built test split.
+
+    Args:
+        table: its columns `CAPTION_COLUMNS`.
 
     Raises:
-        InputError: the test split is not there, or holds clips without captions in every style.
+        InputError: a domain is missing, or a clip has no caption in one of the styles.
     """
-    table = built_set(SET, data).table(["id", "source_key", "domain", "captions"])
     listed = table["captions"].combine_chunks()
     ids, domains = table["id"].to_pylist(), table["domain"].to_pylist()
     by_subtask = {subtask: _texts(listed, ids, subtask) for subtask in SUBTASKS}
@@ -270,7 +271,7 @@ def captions(data: Path) -> GroupedBenchmark:
         texts = by_subtask[subtask]
         references = {id_: texts[id_] for id_, domain in zip(ids, domains, strict=True) if domain in taken}
         if not references:
-            raise InputError(f"{data} has no clip of {', '.join(taken)} in {SET}; build the whole split: uac build mecat --force")
+            raise InputError(f"{SET} has no clip of {', '.join(taken)}; build the whole split: uac build mecat --force")
         groups.append(Group(name, subtask, weight, references))
     aliases = {**dict(zip(table["source_key"].to_pylist(), ids, strict=True)), **{id_: id_ for id_ in ids}}
     return GroupedBenchmark("score_caption", tuple(groups), aliases, len(ids) == TEST_CLIPS)
@@ -292,13 +293,15 @@ def _texts(listed: pa.ListArray, ids: list[str], style: str) -> dict[str, tuple[
     return {id_: tuple(texts) for id_, texts in found.items()}
 
 
-def answers(data: Path) -> GroupedBenchmark:
-    """Returns the question benchmark from what `uac build mecat` wrote; an item is a question, under its upstream id.
+def answers(table: pa.Table) -> GroupedBenchmark:
+    """Returns the question benchmark from rows of the built test split; an item is a question, under its upstream id.
+
+    Args:
+        table: its columns `QUESTION_COLUMNS`.
 
     Raises:
-        InputError: the test split is not there, or has no question of a category.
+        InputError: there is no question of a category.
     """
-    table = built_set(SET, data).table(["qa"])
     flat = pc.list_flatten(table["qa"].combine_chunks())
     columns = [flat.field(name).to_pylist() for name in ("qa_id", "category", "difficulty", "answer")]
     references: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in CATEGORIES}
@@ -309,7 +312,7 @@ def answers(data: Path) -> GroupedBenchmark:
             levels[category][id_] = difficulty
     missing = [name for name in CATEGORIES if not references[name]]
     if missing:
-        raise InputError(f"{data} has no question of {', '.join(missing)} in {SET}; build it anew: uac build mecat --force")
+        raise InputError(f"{SET} has no question of {', '.join(missing)}; build it anew: uac build mecat --force")
     groups = tuple(Group(name, "qa", 1 / len(CATEGORIES), references[name], levels[name]) for name in CATEGORIES)
     aliases = {id_: id_ for group in groups for id_ in group.references}
     return GroupedBenchmark("score_qa", groups, aliases, len(aliases) == TEST_QUESTIONS)

@@ -629,7 +629,7 @@ def publish_metrics(
 
     Example: hf auth login, then uac publish metrics --org my-lab --metrics cider_d,date
     """
-    from ..evaluators.publish import publish_metrics as publish
+    from .metric_spaces import publish_metrics as publish
 
     names = listed([metric_names]) if metric_names is not None else None
     for one in publish(org, names, private=private, package=package, done=lambda one: say(f"{one.name}: {one.repo_id}")):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..dataset_scripts.errors import InputError
+from ..dataset_scripts.settings import is_first_process
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers and signatures.")]
@@ -19,12 +20,14 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.
 
 def say(text: str = "") -> None:
     """Prints a line of the command's answer."""
-    typer.echo(text)
+    if is_first_process():
+        typer.echo(text)
 
 
 def remark(text: str) -> None:
     """Prints a line that is no part of the answer."""
-    typer.echo(text, err=True)
+    if is_first_process():
+        typer.echo(text, err=True)
 
 
 def table(rows: Iterable[Iterable[object]], header: Iterable[str]) -> None:
@@ -64,6 +67,8 @@ def write_file(path: Path, content: bytes) -> None:
     """
     from ..dataset_scripts import atomic
 
+    if not is_first_process():
+        return
     with atomic.storage_errors(path.parent, f"{path.name} was not written."):
         atomic.write_bytes(path, content)
 

@@ -16,6 +16,8 @@ from .console import Data, Device, JsonFile, check_folders, remark, say, table, 
 from .score_commands import BatchTokens, Checker, Encoder, Level, Precision, Resamples, Seed, enclosed, level_title, resampling
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..evaluators.mecat import GroupedBenchmark, GroupReport
 
 mecat_app = typer.Typer(help="Score submissions to MECAT's benchmarks.", no_args_is_help=True, rich_markup_mode=None)
@@ -62,7 +64,7 @@ def caption(
     """
     from ..evaluators import mecat
 
-    benchmark = mecat.captions(data or Settings.from_environment().data).every(every)
+    benchmark = mecat.captions(_rows(data, mecat.CAPTION_COLUMNS)).every(every)
     chosen = {"encoder": encoder, "checker": checker, "precision": precision, "device": device, "batch_tokens": batch_tokens}
     plan = (interval, level, resamples, seed)
     _evaluate(benchmark, _caption_files(predictions, benchmark.subtasks), "caption", chosen, plan, json_file, per_item)
@@ -93,9 +95,16 @@ def qa(
     """
     from ..evaluators import mecat
 
-    benchmark = mecat.answers(data or Settings.from_environment().data).every(every)
+    benchmark = mecat.answers(_rows(data, mecat.QUESTION_COLUMNS)).every(every)
     chosen = {"encoder": encoder, "checker": checker, "precision": precision, "device": device, "batch_tokens": batch_tokens}
     _evaluate(benchmark, {"qa": predictions}, "answer", chosen, (interval, level, resamples, seed), json_file, per_item)
+
+
+def _rows(data: Path | None, columns: tuple[str, ...]) -> pa.Table:
+    from ..dataset_scripts.built import built_set
+    from ..evaluators.mecat import SET
+
+    return built_set(SET, data or Settings.from_environment().data).table(columns)
 
 
 def _caption_files(path: Path, subtasks: tuple[str, ...]) -> dict[str, Path]:

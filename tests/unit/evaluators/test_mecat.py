@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.evaluators import mecat
 from unified_audiocaps.evaluators.bootstrap import Resampling
@@ -17,6 +18,10 @@ SIZES = {
 }  # fmt: skip
 
 
+def rows(data, columns):
+    return built_set(mecat.SET, data).table(columns)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, mecat_clips):
     folder = tmp_path_factory.mktemp("mecat")
@@ -26,7 +31,7 @@ def data(tmp_path_factory, mecat_clips):
 
 @pytest.fixture(scope="module")
 def captions(data):
-    return mecat.captions(data)
+    return mecat.captions(rows(data, mecat.CAPTION_COLUMNS))
 
 
 def guesses(benchmark, by=1):
@@ -138,7 +143,7 @@ def test_fense_is_named_only_with_a_checker():
 
 
 def test_answers_by_category_and_difficulty(data):
-    benchmark = mecat.answers(data)
+    benchmark = mecat.answers(rows(data, mecat.QUESTION_COLUMNS))
     told = []
     report = mecat.evaluate(
         benchmark, {"qa": guesses(benchmark)["qa"]}, options=OPTIONS, interval=Resampling(resamples=100), done=told.append
@@ -162,5 +167,5 @@ def test_a_set_without_a_domain_is_not_the_benchmark(tmp_path, mecat_clips):
     for role in ("caption", "qa"):
         (raw / "src/reference" / role / "test/0M0.jsonl").unlink()
     build("mecat", raw=raw, out=tmp_path / "data")
-    with pytest.raises(InputError, match="no clip of 0M0 in mecat/test"):
-        mecat.captions(tmp_path / "data")
+    with pytest.raises(InputError, match="mecat/test has no clip of 0M0"):
+        mecat.captions(rows(tmp_path / "data", mecat.CAPTION_COLUMNS))

@@ -5,6 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from unified_audiocaps.dataset_scripts.build import build
+from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.evaluators import mecat
 
@@ -14,6 +15,10 @@ GROUPS = (
     "content_long", "content_short", "pure_speech", "mixed_speech", "pure_music", "mixed_music", "pure_sound", "mixed_sound",
     "environment",
 )  # fmt: skip
+
+
+def captions(data):
+    return mecat.captions(built_set(mecat.SET, data).table(mecat.CAPTION_COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,7 @@ def data(tmp_path_factory, mecat_clips):
 @pytest.fixture
 def six(data, tmp_path):
     """Six files in the publisher's form: the second reference, under the upstream key."""
-    benchmark = mecat.captions(data)
+    benchmark = captions(data)
     keys = {id_: key for key, id_ in benchmark.aliases.items() if key != id_}
     folder = tmp_path / "six"
     folder.mkdir()
@@ -54,7 +59,7 @@ def test_six_files_give_nine_groups_both_metrics_and_the_overall_score(data, six
         expected = 0.4 * content + 0.4 * (0.6 * speech + 0.3 * music + 0.1 * sound) + 0.2 * s["environment"]
         assert s["score_caption"] == pytest.approx(expected, abs=2e-6)
         assert found["overall"][metric]["score"] == pytest.approx(s["score_caption"], abs=1e-6)
-    assert pq.read_table(items).num_rows == sum(len(group.references) for group in mecat.captions(data).groups)
+    assert pq.read_table(items).num_rows == sum(len(group.references) for group in captions(data).groups)
 
 
 def test_one_file_for_all_subtasks_and_every_form(data, six, tmp_path):
@@ -85,7 +90,7 @@ def test_a_folder_must_hold_one_file_per_subtask(data, six):
 
 
 def test_answers_are_scored_per_category_and_difficulty(data, tmp_path):
-    benchmark = mecat.answers(data)
+    benchmark = mecat.answers(built_set(mecat.SET, data).table(mecat.QUESTION_COLUMNS))
     answers = tmp_path / "answers.jsonl.gz"
     with gzip.open(answers, "wt", encoding="utf-8") as file:
         for group in benchmark.groups:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.publish import send
-from . import hub_files
-from .metric import METRICS
+from ..evaluators import hub_files
+from ..evaluators.metric import METRICS
 
 
 @dataclass(frozen=True)
