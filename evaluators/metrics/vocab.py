@@ -76,11 +76,17 @@ class Vocab(Metric):
 
     def from_totals(self, totals: Floats, n: Floats | float) -> Floats:
         """Returns float64[..., 9]: the number of words, then the components."""
-        candidates, references, ours, theirs, drawn = np.moveaxis(totals, -1, 0)
+        candidates, references, ours, theirs, drawn = np.moveaxis(_whole(totals), -1, 0)
         precision, recall = ratio(ours, candidates), ratio(theirs, references)
         f1 = ratio(2 * precision * recall, precision + recall)
         quotients = (ratio(candidates, references), drawn, ratio(candidates, drawn), precision, recall, f1, f1 / (2 - f1))
         return np.stack((candidates, references, *quotients), axis=-1)
+
+
+def _whole(totals: Floats) -> Floats:
+    """Returns the totals, whole numbers where rounding alone keeps them from it: shares such as thirds add up to nearly 1."""
+    whole = np.round(totals)
+    return np.where(np.abs(totals - whole) < 1e-9, whole, totals)
 
 
 def _shares(words: WordIds, item: Ints, chosen: Flags, count: Ints) -> Floats:
