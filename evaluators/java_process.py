@@ -220,7 +220,8 @@ def _batches(lines: Sequence[str]) -> Iterator[list[bytes]]:
 def _last_words(said: IO[bytes]) -> str:
     said.seek(0)
     lines = said.read().decode(errors="replace").strip().splitlines()
-    return f" and said: {' / '.join(lines[-3:])}" if lines else ""
+    telling = [line.strip() for line in lines if not line.startswith(("\tat ", "\t... "))]  # what a stack trace is about
+    return f" and said: {' / '.join(telling[-3:])}" if telling else ""
 
 
 def run_once(name: str, java: str, jar: Path, arguments: Sequence[str], *, options: Sequence[str], limit_s: float) -> None:

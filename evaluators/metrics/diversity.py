@@ -26,7 +26,7 @@ class Diversity(Metric):
     own. Items weighted by their numbers of n-grams make up the value of the set exactly; intervals resample them, with the
     set's counts held fixed. The value falls as a set grows, so that only equal sets can be compared.
 
-    Source: Li, Galley, Brockett, Gao, Dolan 2016 (NAACL), arXiv:1510.03055, section 5. Deliberate difference: each order is
+    Source: Li, Galley, Brockett, Gao, Dolan 2016 (NAACL), arXiv:1510.03055. Deliberate difference: each order is
     divided by its own number of n-grams, as is the habit since, and not by the number of words.
     """
 

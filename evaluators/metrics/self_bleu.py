@@ -22,7 +22,7 @@ class SelfBleu(Metric):
     that only equal sets can be compared. No two candidates are put side by side: an n-gram matches at most as often as the
     other candidate holds it that holds it most often, which the largest and second largest count of the n-gram tell.
 
-    Source: Zhu et al. 2018 (SIGIR), arXiv:1802.01886, section 3.2. Deliberate differences: all candidates are compared with
+    Source: Zhu et al. 2018 (SIGIR), arXiv:1802.01886. Deliberate differences: all candidates are compared with
     all others, not a sample, and smoothing and closest length are those of the COCO caption evaluation.
     """
 

@@ -97,7 +97,8 @@ def _spice_rows(work: Workspace) -> list[SpiceRow]:
     problems = []
     for row in rows:
         if row.id not in known:
-            problems.append(Problem("E_UNKNOWN_ID", f"no item has the id {shorten(row.id)}", row.line, row.id, column="id"))
+            message, hint = f"no item has the id {shorten(row.id)}", "ids are those of the references"
+            problems.append(Problem("E_UNKNOWN_ID", message, row.line, row.id, hint, "id"))
         elif row.candidate >= pairs.n_candidates:
             message = f"candidate is {row.candidate}; the item has {pairs.n_candidates}, counted from 0"
             problems.append(Problem("E_VALUE", message, row.line, row.id, column="candidate"))

@@ -19,7 +19,7 @@ class Spider(Metric):
     Both halves are those of the metrics `cider_d` (which depends on the whole set) and `spice` (from a file, or by its
     program). CIDEr-D goes up to 10 and SPICE to 1, so the first half decides most of it.
 
-    Source: Liu et al. 2017 (ICCV), arXiv:1612.00370, section 3; unweighted as in DCASE's audio captioning.
+    Source: Liu et al. 2017 (ICCV), arXiv:1612.00370; unweighted as in DCASE's audio captioning.
     """
 
     name = "spider"

@@ -25,7 +25,7 @@ class SpiderMax(Metric):
     candidate's number (0 is the first). With one candidate it equals SPIDEr, and a note says so. More candidates can only
     raise it: compare systems that wrote equally many, as the signature does.
 
-    Source: Labbé, Pellegrini, Pinquier 2022 (DCASE workshop), section 4; as in aac-metrics.
+    Source: Labbé, Pellegrini, Pinquier 2022 (DCASE workshop); as in aac-metrics.
     """
 
     name = "spider_max"

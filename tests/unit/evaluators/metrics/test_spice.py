@@ -1,11 +1,13 @@
 import hashlib
 import json
+import shutil
 import stat
 import sys
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirementError
 from unified_audiocaps.evaluators import spice_java
+from unified_audiocaps.evaluators.java_process import run_once
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.workspace import Options, Workspace
@@ -167,6 +169,18 @@ def test_the_package_as_it_is_installed(unavailable):
         unavailable("CoreNLP is here")
     except MissingRequirementError as error:
         assert f"stanford-corenlp-3.6.0.jar and stanford-corenlp-3.6.0-models.jar are not in {folder}/spice/lib" in str(error)
+
+
+def test_the_real_program_without_corenlp(tmp_path, unavailable):
+    """What Java says about the jars that are missing is what the user sees."""
+    if shutil.which("java") is None:
+        unavailable("SPICE needs Java")
+    folder = tmp_path / "spice"  # without the lib folder beside it, whatever lies in the real one
+    folder.mkdir()
+    package = pytest.importorskip("pycocoevalcap").__path__[0]
+    (folder / "spice-1.0.jar").symlink_to(f"{package}/spice/spice-1.0.jar")
+    with pytest.raises(MissingRequirementError, match=r"spice-1\.0\.jar ran with .*code 1 and said: .*NoClassDefFoundError"):
+        run_once("SPICE", shutil.which("java"), folder / "spice-1.0.jar", ("in.json", "-silent"), options=(), limit_s=120)
 
 
 def test_without_the_package(monkeypatch):
