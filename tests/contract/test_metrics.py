@@ -147,6 +147,13 @@ def test_order_of_references_does_not_matter(name):
     np.testing.assert_allclose(one(name, turned).per_item, one(name, pairs).per_item, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if not METRICS.get(name).several_candidates])
+def test_the_first_of_several_candidates_is_the_one(name):
+    pairs = golden_pairs()
+    several = CaptionPairs(pairs.ids, pairs.candidates, pairs.references, (("rain", ""),) * len(pairs))
+    assert one(name, several).per_item.tobytes() == one(name, pairs).per_item.tobytes()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_repeated_run_gives_the_same_bits(name):
     first, second = one(name, golden_pairs()), one(name, golden_pairs())
