@@ -134,7 +134,7 @@ def compare(
     b = _in_order_of(a, b)
     options = options or Options()
     options_b = options_b or options
-    is_same = a.candidates == b.candidates and options == options_b
+    is_same = (a.candidates, a.alternatives, options) == (b.candidates, b.alternatives, options_b)
     work_a = Workspace(a, options)
     work_b = work_a if is_same else Workspace(b, options_b)
     order = order_of_ids(a.ids)
@@ -167,8 +167,7 @@ def _in_order_of(a: CaptionPairs, b: CaptionPairs) -> CaptionPairs:
                 *(Problem("E_UNKNOWN_ID", f"id {shorten(id_)} is not in the first system", id=id_) for id_ in extra),
             ],
         )
-    places = [place[id_] for id_ in a.ids]
-    ordered = CaptionPairs(a.ids, tuple(b.candidates[i] for i in places), tuple(b.references[i] for i in places))
+    ordered = b.take([place[id_] for id_ in a.ids])
     differing = [id_ for id_, ours, theirs in zip(a.ids, a.references, ordered.references, strict=True) if ours != theirs]
     if differing:
         raise InputError(

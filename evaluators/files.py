@@ -1,24 +1,29 @@
-r"""The one reader of predictions and references files.
+r"""The one reader of files that captions are scored with: predictions, references, SPICE values.
 
-A predictions file is jsonl (`{"id": ..., "caption": ...}`) or csv with those two columns, a references file is jsonl
-(`{"id": ..., "references": [...]}`); both may end in `.gz`. Text is UTF-8, a byte order mark is accepted, extra keys and
-columns are ignored, blank lines too. A jsonl line ends at `\n` only: U+2028, `\x0b`, `\x85` and a lone `\r` are content.
-What is wrong with a line is a `Problem` with its 1-based line; what is wrong with the whole file raises `InputError`.
+A predictions file is jsonl (`{"id": ..., "caption": ...}`) or csv with those two columns; a line of jsonl may hold
+several captions instead (`{"id": ..., "captions": [...]}`), of which the first is the candidate. A references file is
+jsonl (`{"id": ..., "references": [...]}`). A file of SPICE values is jsonl or csv with id, spice and, where items have
+several candidates, the candidate's number (0 is the first, and what a line without it means). All may end in `.gz`.
+Text is UTF-8, a byte order mark is accepted, extra keys and columns are ignored, blank lines too. A jsonl line ends at
+`\n` only: U+2028, `\x0b`, `\x85` and a lone `\r` are content. What is wrong with a line is a `Problem` with its 1-based
+line; what is wrong with the whole file raises `InputError`.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
 from ..dataset_scripts.errors import InputError, Problem, shorten
+from .pairs import Prediction
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -36,11 +41,13 @@ class PredictionRow:
         line: 1-based physical line on which the record starts.
         id: the clip's id, not empty.
         caption: the text as it stands in the file; may be empty.
+        alternatives: the other captions, where the line holds several.
     """
 
     line: int
     id: str
     caption: str
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,16 @@ class ReferencesRow:
     line: int
     id: str
     references: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SpiceRow:
+    """One well-formed line of a file of SPICE values; `spice` lies in [0, 1], `candidate` 0 is the item's first."""
+
+    line: int
+    id: str
+    candidate: int
+    spice: float
 
 
 def scan_predictions(path: Path) -> Iterator[PredictionRow | Problem]:
@@ -63,7 +80,7 @@ def scan_predictions(path: Path) -> Iterator[PredictionRow | Problem]:
     """
     if _file_format(path, FORMATS) == ".jsonl":
         return _scan_jsonl(path, _prediction_row)
-    return _scan_csv(path)
+    return _scan_csv(path, ("id", "caption"), _text_row)
 
 
 def scan_references(path: Path) -> Iterator[ReferencesRow | Problem]:
@@ -72,13 +89,14 @@ def scan_references(path: Path) -> Iterator[ReferencesRow | Problem]:
     return _scan_jsonl(path, _references_row)
 
 
-def read_predictions(path: Path) -> dict[str, str]:
-    """Returns caption by id, in the order of the file.
+def read_predictions(path: Path) -> dict[str, Prediction]:
+    """Returns caption by id, in the order of the file; a tuple of captions where a line holds several.
 
     Raises:
         InputError: the file is unreadable, holds no row, or has problems; all of them are listed, duplicate ids too.
     """
-    return {row.id: row.caption for row in _rows_without_problems(path, scan_predictions(path), "predictions")}
+    rows = _rows_without_problems(path, scan_predictions(path), "predictions")
+    return {row.id: (row.caption, *row.alternatives) if row.alternatives else row.caption for row in rows}
 
 
 def read_keyed_texts(path: Path, column: str) -> dict[str, str]:
@@ -93,10 +111,12 @@ def read_keyed_texts(path: Path, column: str) -> dict[str, str]:
     Raises:
         InputError: as for `read_predictions`.
     """
-    if _file_format(path, FORMATS) == ".jsonl":
-        scan = _scan_jsonl(path, lambda line, item: _keyed_row(line, item, column))
-    else:
-        scan = _scan_csv(path, column, may_lack_header=True)
+
+    def parse(line: int, item: Mapping[str, object]) -> PredictionRow:
+        return _keyed_row(line, item, column)
+
+    is_jsonl = _file_format(path, FORMATS) == ".jsonl"
+    scan = _scan_jsonl(path, parse) if is_jsonl else _scan_csv(path, ("id", column), parse, may_lack_header=True)
     return {row.id: row.caption for row in _rows_without_problems(path, scan, "predictions")}
 
 
@@ -109,18 +129,39 @@ def read_references(path: Path) -> dict[str, tuple[str, ...]]:
     return {row.id: row.references for row in _rows_without_problems(path, scan_references(path), "references")}
 
 
-AnyRow = TypeVar("AnyRow", PredictionRow, ReferencesRow)
+def read_spice(path: Path) -> list[SpiceRow]:
+    """Returns the SPICE values of a file, in its order.
+
+    Raises:
+        InputError: as for `read_predictions`; a value that is no number from 0 to 1 is a problem.
+    """
+    if _file_format(path, FORMATS) == ".jsonl":
+        scan = _scan_jsonl(path, _spice_row)
+    else:
+        scan = _scan_csv(path, ("id", "spice"), _csv_spice_row)
+    return _rows_without_problems(path, scan, "SPICE values", lambda row: (row.id, row.candidate))
 
 
-def _rows_without_problems(path: Path, scan: Iterator[AnyRow | Problem], kind: str) -> list[AnyRow]:
+def short_sha256(path: Path) -> str:
+    """Returns the first 12 hex characters of a file's SHA-256, as signatures name files."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+AnyRow = TypeVar("AnyRow", PredictionRow, ReferencesRow, SpiceRow)
+
+
+def _rows_without_problems(
+    path: Path, scan: Iterator[AnyRow | Problem], kind: str, key: Callable[[AnyRow], object] = lambda row: row.id
+) -> list[AnyRow]:
     rows: list[AnyRow] = []
     problems: list[Problem] = []
-    line_of: dict[str, int] = {}
+    line_of: dict[object, int] = {}
     for found in scan:
         if isinstance(found, Problem):
             problems.append(found)
             continue
-        first_line = line_of.setdefault(found.id, found.line)
+        first_line = line_of.setdefault(key(found), found.line)
         if first_line != found.line:
             problems.append(duplicate_id(found.id, first_line, found.line))
         rows.append(found)
@@ -224,7 +265,15 @@ def _object_without_repeats(items: list[tuple[str, object]]) -> dict[str, object
     return found
 
 
-def _prediction_row(line: int, item: Mapping[str, object], column: str = "caption") -> PredictionRow:
+def _prediction_row(line: int, item: Mapping[str, object]) -> PredictionRow:
+    id_ = _id_of(item)
+    if "captions" in item and "caption" not in item:
+        first, *others = _texts(item, "captions", id_, "one caption is {'caption': ...}")
+        return PredictionRow(line, id_, first, tuple(others))
+    return _text_row(line, item)
+
+
+def _text_row(line: int, item: Mapping[str, object], column: str = "caption") -> PredictionRow:
     id_ = _id_of(item)
     return PredictionRow(line, id_, _text(_required(item, column, id_), column, id_))
 
@@ -232,22 +281,47 @@ def _prediction_row(line: int, item: Mapping[str, object], column: str = "captio
 def _keyed_row(line: int, item: Mapping[str, object], column: str) -> PredictionRow:
     if "id" not in item and len(item) == 1:
         (item,) = ({"id": key, column: text} for key, text in item.items())
-    return _prediction_row(line, item, column)
+    return _text_row(line, item, column)
 
 
 def _references_row(line: int, item: Mapping[str, object]) -> ReferencesRow:
     id_ = _id_of(item)
-    found = _required(item, "references", id_)
+    return ReferencesRow(line, id_, _texts(item, "references", id_, "even for one reference"))
+
+
+def _texts(item: Mapping[str, object], key: str, id_: str, hint: str) -> tuple[str, ...]:
+    """Returns a list of at least one text."""
+    found = _required(item, key, id_)
     if not isinstance(found, list) or not found:
         came = "an empty list" if found == [] else _kind(found)
-        raise _LineError(
-            "E_TYPE",
-            f"references is {came}; expected a list of at least one text",
-            id_=id_,
-            column="references",
-            hint="even for one reference",
-        )
-    return ReferencesRow(line, id_, tuple(_text(text, "references", id_) for text in found))
+        raise _LineError("E_TYPE", f"{key} is {came}; expected a list of at least one text", id_=id_, column=key, hint=hint)
+    return tuple(_text(text, key, id_) for text in found)
+
+
+def _spice_row(line: int, item: Mapping[str, object]) -> SpiceRow:
+    id_, candidate = _id_of(item), item.get("candidate", 0)
+    value = _required(item, "spice", id_)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise _LineError("E_VALUE", f"spice is {_kind(value)}; expected a number from 0 to 1", id_=id_, column="spice")
+    if not isinstance(candidate, int) or isinstance(candidate, bool) or candidate < 0:
+        message = f"candidate is {_kind(candidate)}; expected 0 for an item's first candidate, 1 for the next"
+        raise _LineError("E_VALUE", message, id_=id_, column="candidate")
+    return SpiceRow(line, id_, candidate, float(value))
+
+
+def _csv_spice_row(line: int, item: Mapping[str, object]) -> SpiceRow:
+    numbers = {name: _number(item[name]) for name in ("spice", "candidate") if name in item}
+    return _spice_row(line, {**item, **numbers})
+
+
+def _number(cell: object) -> object:
+    """Returns the number that a cell of a csv holds; the cell itself where it holds none."""
+    for kind in (int, float):
+        try:
+            return kind(str(cell))
+        except ValueError:
+            continue
+    return cell
 
 
 def _id_of(item: Mapping[str, object]) -> str:
@@ -289,7 +363,9 @@ def _kind(value: object) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _scan_csv(path: Path, column: str = "caption", *, may_lack_header: bool = False) -> Iterator[PredictionRow | Problem]:
+def _scan_csv(
+    path: Path, columns: Sequence[str], parse: Callable[[int, Mapping[str, object]], Row], *, may_lack_header: bool = False
+) -> Iterator[Row | Problem]:
     # surrogateescape carries invalid bytes through the csv parser, so that they can be reported with their record
     lines = (raw.decode("utf-8", errors="surrogateescape") for raw in _byte_lines(path))
     reader = csv.reader(lines, strict=True)
@@ -300,17 +376,17 @@ def _scan_csv(path: Path, column: str = "caption", *, may_lack_header: bool = Fa
             line, start = start, reader.line_num + 1
             if not fields:
                 continue
-            if header is None and may_lack_header and len(fields) == 2 and "id" not in fields:
-                header = ["id", column]
+            if header is None and may_lack_header and len(fields) == len(columns) and columns[0] not in fields:
+                header = list(columns)
             elif header is None:
                 header = fields
-                problems = list(_header_problems(header, line, column))
+                problems = list(_header_problems(header, columns, line))
                 yield from problems
                 if problems:
                     return
                 continue
             try:
-                yield _csv_row(line, header, fields, column)
+                yield parse(line, _csv_record(header, fields))
             except _LineError as error:
                 yield error.at(line)
     except csv.Error as error:
@@ -318,8 +394,8 @@ def _scan_csv(path: Path, column: str = "caption", *, may_lack_header: bool = Fa
         yield Problem("E_CSV", f"not valid csv: {error}", line=start, hint="the rest of the file was not read; check the quotes")
 
 
-def _header_problems(header: list[str], line: int, text_column: str) -> Iterable[Problem]:
-    for name in ("id", text_column):
+def _header_problems(header: list[str], columns: Sequence[str], line: int) -> Iterable[Problem]:
+    for name in columns:
         if header.count(name) != 1:
             came = "missing" if name not in header else f"there {header.count(name)} times"
             names = ", ".join(shorten(column) for column in header[:10])
@@ -332,13 +408,13 @@ def _header_problems(header: list[str], line: int, text_column: str) -> Iterable
             )
 
 
-def _csv_row(line: int, header: list[str], fields: list[str], column: str) -> PredictionRow:
+def _csv_record(header: list[str], fields: list[str]) -> Mapping[str, object]:
     if any(map(_SURROGATE.search, fields)):
         raise _LineError("E_UTF8", "the record holds bytes that are not UTF-8", hint="save the file as UTF-8")
     if len(fields) != len(header):
         raise _LineError(
             "E_COLUMN",
             f"the record has {len(fields)} fields, the header has {len(header)}",
-            hint="put captions that hold commas or quotes in double quotes",
+            hint="put texts that hold commas or quotes in double quotes",
         )
-    return _prediction_row(line, dict(zip(header, fields, strict=True)), column)
+    return dict(zip(header, fields, strict=True))

@@ -11,12 +11,19 @@ import json
 import textwrap
 from pathlib import Path
 
-from .metric import METRICS, Metric
+from .metric import METRICS, Metric, range_in_words
 from .workspace import Options
 
 HUB_FOLDER = Path(__file__).parent / "hub"
 GRADIO = ">=6.31,<7"
 GRADIO_VERSION = "6.31.0"
+TEXT = 'datasets.Value("string")'
+FEATURES = """datasets.Features(
+    {{
+        "predictions": {prediction},
+        "references": datasets.Sequence(datasets.Value("string")),
+    }}
+)"""
 
 
 def render(metric_name: str, where: str = "evaluators/hub", package: str = "unified-audiocaps") -> dict[str, str]:
@@ -63,6 +70,7 @@ def write(folder: Path = HUB_FOLDER) -> list[Path]:
 def _module(metric: type[Metric]) -> str:
     class_name = "".join(part.capitalize() for part in metric.name.split("_"))
     options = "".join(f"    {name}: {Options.meaning(name)}\n" for name in metric.uses)
+    predictions = "list of captions, or of lists of equally many captions" if metric.several_candidates else "list of captions"
     return f'''"""{metric.title} for `evaluate.load`; written by `uac docs`, edit the metric instead."""
 
 # mypy: ignore-errors
@@ -77,7 +85,7 @@ DESCRIPTION = """{_wrapped(metric.definition)}"""
 
 INPUTS = """
 Args:
-    predictions: list of captions.
+    predictions: {predictions}.
     references: list of lists of captions; their lengths may differ.
 {options}Returns:
     the score, its components and the signature.
@@ -97,12 +105,7 @@ class {class_name}(evaluate.Metric):
             description=DESCRIPTION,
             citation={_literal(metric.source)},
             inputs_description=INPUTS,
-            features=datasets.Features(
-                {{
-                    "predictions": datasets.Value("string"),
-                    "references": datasets.Sequence(datasets.Value("string")),
-                }}
-            ),
+            features={_features(metric)},
         )
 
     def _compute(self, predictions, references, **options):
@@ -110,6 +113,14 @@ class {class_name}(evaluate.Metric):
         result = score(pairs, [{_literal(metric.name)}], Options.of(**options))[0]
         return {{result.metric: result.score, **result.components, "signature": str(result.signature)}}
 '''
+
+
+def _features(metric: type[Metric]) -> str:
+    """Returns the columns of the input: one kind, or two where a prediction may be a list as well."""
+    if not metric.several_candidates:
+        return textwrap.indent(FEATURES.format(prediction=TEXT), " " * 12).strip()
+    both = "".join(FEATURES.format(prediction=kind) + ",\n" for kind in (TEXT, f"datasets.Sequence({TEXT})"))
+    return textwrap.indent("[\n" + textwrap.indent(both, " " * 4) + "]", " " * 12).strip()
 
 
 def _wrapped(text: str) -> str:
@@ -121,7 +132,6 @@ def _literal(text: str) -> str:
 
 
 def _readme(metric: type[Metric], where: str) -> str:
-    low, high = metric.value_range
     components = ", ".join(f"`{name}`" for name in metric.components)
     needs = ", ".join(metric.requires) or "nothing beside the package"
     whole = (
@@ -161,7 +171,7 @@ metric.compute(
 The result holds `{metric.name}`{", " + components if components else ""} and the `signature`, the recipe of the number: only
 scores with the same signature are comparable.
 
-- Range: {low:g} to {high:g}, {metric.direction} is better; never multiplied by 100.
+- Range: {range_in_words(*metric.value_range)}, {metric.direction} is better; never multiplied by 100.
 - {whole}
 - Requires: {needs}.
 - Source: {metric.source}.

@@ -1,13 +1,14 @@
-"""A Java program that answers line by line, started once and kept for as long as this interpreter lives.
+"""Java programs: one that answers line by line and is kept for as long as this interpreter lives, or one that runs once.
 
-One line in, one line out. Lines go in batches small enough for the pipe's buffers, so that neither side can wait for the
-other for ever; a timer ends a program that does not answer. A program that ended is started again once per batch: a second
-failure is an error that shows what the program said last. One lock per program makes threads take turns.
+`JavaProcess`: one line in, one line out. Lines go in batches small enough for the pipe's buffers, so that neither side can
+wait for the other for ever; a timer ends a program that does not answer. A program that ended is started again once per
+batch: a second failure is an error that shows what the program said last. One lock per program makes threads take turns.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import re
 import shutil
@@ -172,11 +173,7 @@ class JavaProcess:
         raise _FailureError(f"{how}{self._last_words()}")
 
     def _last_words(self) -> str:
-        if self._said is None:
-            return ""
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
-        return f" and said: {' / '.join(lines[-3:])}" if lines else ""
+        return _last_words(self._said) if self._said is not None else ""
 
     def _error(self, failure: str) -> MissingRequirementError:
         version = java_version(self._java or find_java(self.name))
@@ -220,15 +217,69 @@ def _batches(lines: Sequence[str]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def find_java(why: str, which: Callable[[str], str | None] = shutil.which) -> str:
+def _last_words(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    telling = [line.strip() for line in lines if not line.startswith(("\tat ", "\t... "))]  # what a stack trace is about
+    return f" and said: {' / '.join(telling[-3:])}" if telling else ""
+
+
+def run_once(name: str, java: str, jar: Path, arguments: Sequence[str], *, options: Sequence[str], limit_s: float) -> None:
+    """Runs the program in a jar, in the jar's folder, and waits for its end.
+
+    Args:
+        name: what people call the program.
+        java: path of `java`.
+        jar: the jar.
+        arguments: of the program.
+        options: of Java itself.
+        limit_s: seconds after which the program is ended.
+
+    Raises:
+        MissingRequirementError: the program could not be started, failed, or took too long; with what it said last.
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            code = subprocess.run(  # noqa: S603 # our own arguments, no shell
+                [java, *options, "-jar", jar.name, *arguments],
+                cwd=jar.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                timeout=limit_s,
+                check=False,
+            ).returncode
+            how = f"it ended with code {code}"
+        except subprocess.TimeoutExpired:
+            how = f"it did not end within {limit_s:g} s"
+        except OSError as error:
+            how = f"it could not be started: {error}"
+        else:
+            if code == 0:
+                return
+        raise MissingRequirementError(
+            f"a working {name} program",
+            f"{jar} ran with {java} (Java {java_version(java) or 'of unknown version'}); {how}{_last_words(said)}.",
+            "mend what it says: memory, a jar in its lib folder, or another Java.",
+        )
+
+
+def folders_of_pycocoevalcap() -> list[Path]:
+    """Returns where the package is, which ships programs of the COCO caption evaluation; empty if it is not installed."""
+    package = importlib.util.find_spec("pycocoevalcap")
+    return [Path(folder) for folder in (package.submodule_search_locations or ())] if package else []
+
+
+def find_java(why: str, which: Callable[[str], str | None] = shutil.which, *, newest: int | None = None) -> str:
     """Returns the path of `java`.
 
     Args:
         why: the program that needs it.
         which: finds a program in PATH.
+        newest: the newest Java that the program runs on; None for no limit.
 
     Raises:
-        MissingRequirementError: there is none, or it is older than Java 8.
+        MissingRequirementError: there is none, or it is older than Java 8 or newer than `newest`.
     """
     install = f"install Java {MIN_JAVA} or newer (tested: {TESTED_JAVA}), e.g. `apt-get install default-jre-headless`."
     java = which("java")
@@ -237,6 +288,10 @@ def find_java(why: str, which: Callable[[str], str | None] = shutil.which) -> st
     version = java_version(java)
     if version is not None and version < MIN_JAVA:
         raise MissingRequirementError(f"Java {MIN_JAVA} or newer", f"{why} needs it; {java} is Java {version}.", install)
+    if newest is not None and version is not None and version > newest:
+        wanted = f"Java {MIN_JAVA} to {newest}"
+        why_not = f"{why} needs it; {java} is Java {version}."
+        raise MissingRequirementError(wanted, why_not, f"put a `java` of version {MIN_JAVA} to {newest} first in PATH.")
     return java
 
 

@@ -36,6 +36,16 @@ def package_version() -> str:
         return "unknown"
 
 
+def ratio(above: Floats, below: Floats) -> Floats:
+    """Returns `above / below`, 0 where `below` is 0."""
+    return np.divide(above, below, out=np.zeros_like(below), where=below != 0)
+
+
+def range_in_words(low: float, high: float | None) -> str:
+    """Returns `0 to 1`, or `0 or more` where there is no upper end (None or infinity)."""
+    return f"{low:g} or more" if high is None or np.isinf(high) else f"{low:g} to {high:g}"
+
+
 @dataclass(frozen=True)
 class Signature:
     """The recipe of a number: two scores are comparable exactly when their digests are equal.
@@ -160,13 +170,14 @@ class Metric(ABC):
         title: the name in the literature.
         version: raised whenever a score moves.
         direction: whether higher or lower is better.
-        value_range: closed range of score and per-item values.
+        value_range: closed range of score and per-item values; infinity where a count has no upper end.
         uses: the fields of `Options` that it reads.
         needs: those of them that are empty unless a caller fills them, and must not be.
         requires: what must be installed or loaded beside this package.
         needs_extra: whether some of that comes with no plain installation: nobody gets such a metric without asking for it.
         needs_whole_corpus: an item's value depends on the other items, so the set must not be scored in shards and an
             interval is conditional on the set.
+        several_candidates: it chooses among several candidates per item; all other metrics read the first one only.
         components: names of further values, in the order in which `from_totals` returns them after the score.
         cases: where the score falls on inputs that everybody can picture.
         source: paper, section or equation.
@@ -183,6 +194,7 @@ class Metric(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     needs_extra: ClassVar[bool] = False
     needs_whole_corpus: ClassVar[bool] = False
+    several_candidates: ClassVar[bool] = False
     components: ClassVar[tuple[str, ...]] = ()
     cases: ClassVar[Cases]
     source: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Sentences as integers: word ids and n-gram counts, computed once for BLEU, ROUGE-L and CIDEr-D.
+"""Sentences as integers: word ids and n-gram counts, computed once for all metrics that compare words.
 
 Sentences are numbered item by item: the candidate of an item, then its references, then the next item. A word is what
 `str.split` leaves of a tokenised sentence. Equal n-grams have equal ids, whatever the sentence.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,11 @@ from .workspace import Workspace
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 MAX_ORDER = 4
+
+
+def sum_by(index: Ints, values: npt.NDArray[Any], n: int) -> npt.NDArray[np.float64]:
+    """Returns float64[n]: at each place the sum of the values whose index it is."""
+    return np.bincount(index, values, minlength=n).astype(np.float64, copy=False)
 
 
 class _Vocabulary(dict[str, int]):
@@ -95,16 +101,23 @@ class NgramCounts:
     Attributes:
         sentence: int64[entries].
         count: int64[entries], at least 1.
-        document_frequency: int64[entries], number of items with the entry's n-gram in a reference.
+        ngram: int64[entries], ids from 0 on, ascending.
+        frequency: int64[n-grams], number of items with the n-gram in a reference.
         matched: int64[matches], entries of references whose n-gram also stands in the candidate of the same item.
         match: int64[matches], the entry of that candidate.
     """
 
     sentence: Ints
     count: Ints
-    document_frequency: Ints
+    ngram: Ints
+    frequency: Ints
     matched: Ints
     match: Ints
+
+    @property
+    def document_frequency(self) -> Ints:
+        """int64[entries]: number of items with the entry's n-gram in a reference."""
+        return self.frequency[self.ngram]
 
 
 def word_ids(work: Workspace) -> WordIds:
@@ -142,7 +155,7 @@ def count_ngrams(words: WordIds) -> list[NgramCounts]:
             position = position[position + order <= end[position]]
             keys = ngram_at[position] * words.n_words + words.ids[position + order - 1]
         keys, sorted_position = _sort_with(keys, position)
-        ngram = np.cumsum(_run_begins(keys)) - 1
+        ngram = np.cumsum(run_begins(keys)) - 1
         ngram_at[sorted_position] = ngram
         counts.append(_counts(words, ngram, sentence[sorted_position]))
     return counts
@@ -161,7 +174,7 @@ def _sort_with(keys: Ints, position: Ints) -> tuple[Ints, Ints]:
     return keys[order], position[order]
 
 
-def _run_begins(keys: Ints) -> Flags:
+def run_begins(keys: Ints) -> Flags:
     """Returns bool: True where a run of equal numbers begins in sorted `keys` (none is negative)."""
     begins: Flags = np.diff(keys, prepend=-1) != 0
     return begins
@@ -169,15 +182,15 @@ def _run_begins(keys: Ints) -> Flags:
 
 def _counts(words: WordIds, ngram: Ints, sentence: Ints) -> NgramCounts:
     """Returns the entries of the occurrences (`ngram[i]` in `sentence[i]`), which come sorted by n-gram, then sentence."""
-    first = np.flatnonzero(_run_begins(ngram) | _run_begins(sentence))
+    first = np.flatnonzero(run_begins(ngram) | run_begins(sentence))
     count = np.diff(first, append=len(ngram))
     ngram, sentence = ngram[first], sentence[first]
     item, is_candidate = words.item[sentence], words.is_candidate[sentence]
     # runs of entries that share n-gram and item; a candidate's entry is the first of its run
-    begins = _run_begins(ngram) | _run_begins(item)
+    begins = run_begins(ngram) | run_begins(item)
     run_start = np.flatnonzero(begins)
     match = run_start[np.cumsum(begins) - 1]
     matched = np.flatnonzero(is_candidate[match] & ~is_candidate)
     in_references = ~is_candidate[np.append(run_start[1:], len(ngram)) - 1] if len(ngram) else begins
     frequency = np.bincount(ngram[run_start], in_references, minlength=int(ngram[-1]) + 1 if len(ngram) else 0).astype(np.int64)
-    return NgramCounts(sentence, count, frequency[ngram], matched, match[matched])
+    return NgramCounts(sentence, count, ngram, frequency, matched, match[matched])

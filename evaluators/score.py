@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -110,7 +111,7 @@ def _description(metric: type[Metric]) -> dict[str, Any]:
         "version": metric.version,
         "definition": metric.definition,
         "direction": metric.direction,
-        "range": list(metric.value_range),
+        "range": [None if math.isinf(end) else end for end in metric.value_range],  # JSON knows no infinity
         "needs_whole_corpus": metric.needs_whole_corpus,
         "components": list(metric.components),
         "requires": list(metric.requires),

@@ -138,6 +138,9 @@ def validate(path: Path, items: BenchmarkItems) -> ValidationReport:
             continue
         lines[clip_id] = row.line
         findings.add(*_caption_problems(row.caption, row.line, row.id))
+        if row.alternatives:
+            message = f"captions holds {len(row.alternatives) + 1} texts; a board takes one caption per clip"
+            findings.add(Problem("E_COUNT", message, row.line, row.id, "keep one of them", "captions"))
         predictions[clip_id] = row.caption
     missing = [clip_id for clip_id in items.references if clip_id not in lines]
     if missing:

@@ -16,7 +16,7 @@ from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
 from ..dataset_scripts.source import describe_sources
 from ..evaluators import hub_files
-from ..evaluators.metric import METRICS
+from ..evaluators.metric import METRICS, range_in_words
 from ..evaluators.score import describe_metrics
 from ..leaderboard.benchmark import BENCHMARKS
 
@@ -88,9 +88,8 @@ def _sources() -> Iterator[str]:
 def _metrics() -> Iterator[str]:
     rows = []
     for m in describe_metrics():
-        low, high = m["range"]
         components = ", ".join(f"`{name}`" for name in m["components"]) or "–"
-        rows.append((f"`{m['name']}`", m["title"], f"{low:g} to {high:g}", components, m["source"]))
+        rows.append((f"`{m['name']}`", m["title"], range_in_words(*m["range"]), components, m["source"]))
     return _rows(("metric", "name in the literature", "range", "components", "source"), rows)
 
 

@@ -19,7 +19,7 @@ from .console import AsJson, Data, Device, JsonFile, check_folders, listed, prin
 if TYPE_CHECKING:
     from ..evaluators.bootstrap import Resampling
     from ..evaluators.metric import Interval
-    from ..evaluators.pairs import CaptionPairs
+    from ..evaluators.pairs import CaptionPairs, Prediction
     from ..evaluators.workspace import Options
 
 References = Annotated[Path | None, typer.Option("--references", help="jsonl with id and references (a list).")]
@@ -81,7 +81,8 @@ def metrics(as_json: AsJson = False) -> None:
 
 def score(
     predictions: Annotated[
-        Path | None, typer.Argument(help="jsonl with id and caption, or csv with those columns.", show_default=False)
+        Path | None,
+        typer.Argument(help="jsonl with id and caption (or captions, a list), or csv.", show_default=False),
     ] = None,
     metric_names: Annotated[str, typer.Option("--metrics", metavar="a,b,c", help="Metrics; `uac metrics` lists them.")] = "",
     references: References = None,
@@ -184,13 +185,13 @@ def score(
 
 
 def _explain(names: list[str]) -> None:
-    from ..evaluators.metric import METRICS
+    from ..evaluators.metric import METRICS, range_in_words
     from ..evaluators.workspace import Options
 
     for name in names:
         metric = METRICS.get(name)
-        low, high = metric.value_range
-        say(f"{metric.name}: {metric.title}, version {metric.version}; {low:g} to {high:g}, {metric.direction} is better")
+        span = range_in_words(*metric.value_range)
+        say(f"{metric.name}: {metric.title}, version {metric.version}; {span}, {metric.direction} is better")
         say()
         say(textwrap.indent(textwrap.dedent("    " + (metric.__doc__ or "")).strip(), "  "))
         say()
@@ -265,7 +266,7 @@ def compare(
     predicted_a, predicted_b = read_predictions(a), read_predictions(b)
     expected = _expected(references, benchmark, data)
 
-    def joined(file: Path, predicted: dict[str, str]) -> CaptionPairs:
+    def joined(file: Path, predicted: Mapping[str, Prediction]) -> CaptionPairs:
         resolved = expected.resolved(predicted, file)
         try:
             return CaptionPairs.join(resolved, expected.references)
@@ -354,7 +355,7 @@ class _Expected:
     subtask: str | None = None
     resolve: Callable[[str], str | None] | None = None
 
-    def resolved(self, predicted: dict[str, str], file: Path) -> dict[str, str]:
+    def resolved(self, predicted: Mapping[str, Prediction], file: Path) -> Mapping[str, Prediction]:
         """Returns predictions under the ids of the references."""
         return _resolve(predicted, self.resolve, file) if self.resolve else predicted
 
@@ -380,9 +381,9 @@ def _expected(references: Path | None, benchmark: str | None, data: Path | None)
     return _Expected(items.references, definition.encoder, definition.subtask, items.resolve)
 
 
-def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], file: Path) -> dict[str, str]:
+def _resolve(predicted: Mapping[str, Prediction], resolve: Callable[[str], str | None], file: Path) -> dict[str, Prediction]:
     """Returns the predictions under the benchmark's ids; names that stand for no clip stay, for `join` to report."""
-    resolved: dict[str, str] = {}
+    resolved: dict[str, Prediction] = {}
     names: dict[str, str] = {}
     for name, caption in predicted.items():
         clip_id = resolve(name) or name

@@ -1,5 +1,6 @@
 """Options with which every metric can be scored here: tiny models with random weights, files that tests write."""
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,8 +10,23 @@ from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.workspace import Options
 
+from .golden.stand_in_spice import stand_in_spice
+
+
+def spice_file(folder: Path, pairs: CaptionPairs) -> Path:
+    """Writes values for every candidate, sorted, so that equal sets give equal files."""
+    rows = []
+    for index, (id_, first, references) in enumerate(zip(pairs.ids, pairs.candidates, pairs.references, strict=True)):
+        for number, text in enumerate((first, *(pairs.alternatives[index] if pairs.alternatives else ()))):
+            rows.append({"id": id_, "candidate": number, "spice": stand_in_spice(text, list(references))})
+    path = folder / "spice.jsonl"
+    lines = (json.dumps(row) for row in sorted(rows, key=lambda row: (row["id"], row["candidate"])))
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
 # by field of `Options`: makes a value for it, for these pairs, in a folder of its own
-MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {}
+MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {"spice": spice_file}
 
 
 def options_for(name: str, pairs: CaptionPairs, **more: Any) -> Options:

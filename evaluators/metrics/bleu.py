@@ -49,13 +49,18 @@ class Bleu(Metric):
 
     def from_totals(self, totals: Floats, n: Floats | float) -> Floats:
         """Returns float64[..., 5]: BLEU-4 as the score, then BLEU-1 to BLEU-4."""
-        matches, ngrams, length, reference_length = totals[..., :4], totals[..., 4:8], totals[..., 8], totals[..., 9]
-        precisions = (matches + TINY) / (ngrams + SMALL)
-        means = np.cumprod(precisions, axis=-1) ** (1.0 / np.arange(1, MAX_ORDER + 1))
-        ratio = (length + TINY) / (reference_length + SMALL)
-        brevity = np.exp(np.minimum(0.0, 1.0 - 1.0 / ratio))
-        bleus = means * brevity[..., None]
+        bleus = bleu_of_stats(totals)
         return np.concatenate((bleus[..., -1:], bleus), axis=-1)
+
+
+def bleu_of_stats(totals: Floats) -> Floats:
+    """Returns float64[..., 4]: BLEU-1 to BLEU-4 of totals of the statistics of `Bleu.item_stats`."""
+    matches, ngrams, length, reference_length = totals[..., :4], totals[..., 4:8], totals[..., 8], totals[..., 9]
+    precisions = (matches + TINY) / (ngrams + SMALL)
+    means = np.cumprod(precisions, axis=-1) ** (1.0 / np.arange(1, MAX_ORDER + 1))
+    ratio = (length + TINY) / (reference_length + SMALL)
+    bleus: Floats = means * np.exp(np.minimum(0.0, 1.0 - 1.0 / ratio))[..., None]
+    return bleus
 
 
 def bleu_stats(words: WordIds, counts: list[NgramCounts]) -> Floats:

@@ -52,12 +52,21 @@ class CiderD(Metric):
         Raises:
             InputError: there is only one item.
         """
-        if len(pairs) < 2:
-            raise InputError(
-                "CIDEr-D cannot score one item: its n-gram weights come from how many items share an n-gram; with one item all "
-                "are 0. Score it within its whole set, or use bleu or rouge_l."
-            )
-        return cider_d_per_item(work.shared(word_ids), work.shared(counted_ngrams))[:, None]
+        return work.shared(cider_d_values)[:, None]
+
+
+def cider_d_values(work: Workspace) -> Floats:
+    """Returns float64[items] of the candidates (shared work).
+
+    Raises:
+        InputError: there is only one item.
+    """
+    if len(work.pairs) < 2:
+        raise InputError(
+            "CIDEr-D cannot score one item: its n-gram weights come from how many items share an n-gram; with one item all "
+            "are 0. Score it within its whole set, or use bleu or rouge_l."
+        )
+    return cider_d_per_item(work.shared(word_ids), work.shared(counted_ngrams))
 
 
 def cider_d_per_item(words: WordIds, counts: list[NgramCounts]) -> Floats:

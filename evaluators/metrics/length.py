@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..metric import Cases, Floats, Metric
+from ..metric import Cases, Floats, Metric, ratio
 from ..ngrams import word_ids
 from ..pairs import CaptionPairs
 from ..tokens import TOKENIZER
@@ -49,9 +49,5 @@ class Length(Metric):
     def from_totals(self, totals: Floats, n: Floats | float) -> Floats:
         """Returns float64[..., 4]: the agreement, words per candidate, words per reference, their ratio."""
         candidates, references = totals[..., 0], totals[..., 1]
-        agreement = _ratio(np.minimum(candidates, references), np.maximum(candidates, references))
-        return np.stack((agreement, candidates / n, references / n, _ratio(candidates, references)), axis=-1)
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.zeros_like(below), where=below != 0)
+        agreement = ratio(np.minimum(candidates, references), np.maximum(candidates, references))
+        return np.stack((agreement, candidates / n, references / n, ratio(candidates, references)), axis=-1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -11,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ...dataset_scripts.errors import MissingRequirementError, shorten
-from ..java_process import JavaProcess
-from ..metric import Cases, Floats, Metric
+from ..files import short_sha256
+from ..java_process import JavaProcess, folders_of_pycocoevalcap
+from ..metric import Cases, Floats, Metric, ratio
 from ..ngrams import ptb_sentences
 from ..pairs import CaptionPairs
 from ..tokens import TOKENIZER
@@ -67,8 +66,8 @@ class Meteor(Metric):
             "tok": TOKENIZER,
             "language": "en",
             "norm": "yes",
-            "jar": _short_sha256(jar),
-            "paraphrases": _short_sha256(table),
+            "jar": _digest(jar),
+            "paraphrases": _digest(table),
         }
 
     def item_stats(self, pairs: CaptionPairs, work: Workspace) -> Floats:
@@ -92,16 +91,12 @@ class Meteor(Metric):
         length, function = totals[..., :2], totals[..., 2:4]
         stages = totals[..., 4:CHUNKS].reshape(*totals.shape[:-1], len(WEIGHTS), 2, 2)  # stage, content or function, side
         matches = np.einsum("...skt,s,k->...t", stages, WEIGHTS, (DELTA, 1 - DELTA))
-        shares = _ratio(matches, DELTA * (length - function) + (1 - DELTA) * function)
+        shares = ratio(matches, DELTA * (length - function) + (1 - DELTA) * function)
         precision, recall = shares[..., 0], shares[..., 1]
-        fmean = _ratio(precision * recall, ALPHA * precision + (1 - ALPHA) * recall)
-        runs = _ratio(totals[..., CHUNKS], totals[..., CHUNKS + 1 :].mean(axis=-1))
+        fmean = ratio(precision * recall, ALPHA * precision + (1 - ALPHA) * recall)
+        runs = ratio(totals[..., CHUNKS], totals[..., CHUNKS + 1 :].mean(axis=-1))
         values: Floats = fmean * (1 - GAMMA * runs**BETA)
         return np.maximum(values, 0.0)[..., None]
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.zeros_like(below), where=below != 0)
 
 
 def _is_complete(stats: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -154,16 +149,13 @@ def meteor_files() -> tuple[Path, Path]:
     Raises:
         MissingRequirementError: the package or one of the files is missing.
     """
-    package = importlib.util.find_spec("pycocoevalcap")
-    for folder in (package.submodule_search_locations or ()) if package else ():
-        files = Path(folder) / "meteor" / "meteor-1.5.jar", Path(folder) / "meteor" / "data" / "paraphrase-en.gz"
+    folders = folders_of_pycocoevalcap()
+    for folder in folders:
+        files = folder / "meteor" / "meteor-1.5.jar", folder / "meteor" / "data" / "paraphrase-en.gz"
         if all(file.is_file() for file in files):
             return files
-    missing = "is not installed" if package is None else "lacks meteor-1.5.jar or data/paraphrase-en.gz"
+    missing = "lacks meteor-1.5.jar or data/paraphrase-en.gz" if folders else "is not installed"
     raise MissingRequirementError("the METEOR 1.5 program", f"It comes with the package pycocoevalcap, which {missing}.", INSTALL)
 
 
-@cache
-def _short_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+_digest = cache(short_sha256)  # the table is large, and both files come with a package

@@ -13,7 +13,7 @@ from unified_audiocaps.evaluators import hub_files
 from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import describe_metrics, score
-from unified_audiocaps.evaluators.workspace import Options, Workspace
+from unified_audiocaps.evaluators.workspace import Workspace
 
 from ..metric_options import options_for
 
@@ -56,7 +56,7 @@ def golden_pairs():
 
 
 def one(name, pairs, **options):
-    return score(pairs, [name], Options(device="cpu"), **options)[0]
+    return score(pairs, [name], options_for(name, pairs, **options))[0]
 
 
 def within(value, bounds):
@@ -131,7 +131,7 @@ def test_values_lie_within_the_declared_range(name):
 def test_order_of_items_does_not_matter(name):
     pairs = golden_pairs()
     order = np.random.default_rng(7).permutation(len(pairs))
-    shuffled = CaptionPairs(*(tuple(column[i] for i in order) for column in (pairs.ids, pairs.candidates, pairs.references)))
+    shuffled = pairs.take(order)
     tolerance = 1e-5 if is_encoder_metric(name) else 1e-12
     first, second = one(name, pairs), one(name, shuffled)
     assert second.score == pytest.approx(first.score, abs=tolerance)
@@ -145,6 +145,13 @@ def test_order_of_references_does_not_matter(name):
     pairs = golden_pairs()
     turned = CaptionPairs(pairs.ids, pairs.candidates, tuple(texts[::-1] for texts in pairs.references))
     np.testing.assert_allclose(one(name, turned).per_item, one(name, pairs).per_item, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not METRICS.get(name).several_candidates])
+def test_the_first_of_several_candidates_is_the_one(name):
+    pairs = golden_pairs()
+    several = CaptionPairs(pairs.ids, pairs.candidates, pairs.references, (("rain", ""),) * len(pairs))
+    assert one(name, several).per_item.tobytes() == one(name, pairs).per_item.tobytes()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,19 +194,24 @@ def test_no_hub_folder_without_metric():
 
 def test_evaluate_load_gives_the_same_numbers(project_root, tmp_path):
     """In a process of its own: `evaluate` copies modules to a cache whose place it reads once, at import."""
-    pairs = golden_pairs()
+    items = golden_pairs()
+    pairs = CaptionPairs.in_order(items.candidates, items.references)
     names = [name for name in NAMES if shutil.which("java") or not needs_java(name)]
     options = {name: options_for(name, pairs) for name in names}
     chosen = {name: {one: getattr(made, one) for one in METRICS.get(name).uses} for name, made in options.items()}
+    several = [name for name in names if METRICS.get(name).several_candidates]
     script = """
 import json
 import sys
 import evaluate
-names, predictions, references, chosen = json.load(sys.stdin)
+names, several, predictions, references, chosen = json.load(sys.stdin)
 results = {}
 for name in names:
     metric = evaluate.load(f"evaluators/hub/{name}")
     results[name] = metric.compute(predictions=predictions, references=references, **chosen[name])
+    if name in several:
+        lists = [[prediction] for prediction in predictions]
+        assert metric.compute(predictions=lists, references=references, **chosen[name]) == results[name], name
 results["combined"] = evaluate.combine([f"evaluators/hub/{name}" for name in names[:2]]).compute(
     predictions=predictions, references=references
 )
@@ -209,7 +221,7 @@ print(json.dumps(results))
 
     done = subprocess.run(
         [sys.executable, "-c", script],
-        input=json.dumps([names, pairs.candidates, pairs.references, chosen], default=str),
+        input=json.dumps([names, several, pairs.candidates, pairs.references, chosen], default=str),
         cwd=project_root,
         env={**os.environ, "HF_HOME": str(tmp_path), "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
         capture_output=True,

@@ -9,6 +9,7 @@ formulas of MECAT's paper written out word by word in float32 below, as the pape
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib.metadata
 import io
@@ -16,6 +17,8 @@ import json
 import math
 import os
 from pathlib import Path
+
+from stand_in_spice import stand_in_spice
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 HERE = Path(__file__).parent
@@ -28,6 +31,7 @@ def main() -> None:
     items = [json.loads(line) for line in (HERE / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
     candidates, references = [item["candidate"] for item in items], [item["references"] for item in items]
     classic(candidates, references)
+    described(candidates, references)
     embedded(candidates, references)
 
 
@@ -68,6 +72,111 @@ def classic(candidates: list[str], references: list[list[str]]) -> None:
     save("cider_d", tool, 1e-12, {"cider_d": float(cider)}, {"cider_d": cider_items.tolist()})
     save("meteor", f"{tool} and its meteor-1.5.jar", 1e-12, {"meteor": meteor}, {"meteor": meteor_items})
     save("length", f"the definition, on the words of {tool}", 1e-12, *lengths(results, truth))
+
+
+def described(candidates: list[str], references: list[list[str]]) -> None:
+    """SPIDEr from pycocoevalcap's CIDEr-D and stand-in values for SPICE; sets of words and n-grams as plain Python sets."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    coco = f"pycocoevalcap {importlib.metadata.version('pycocoevalcap')}"
+    keys = range(len(candidates))
+    truth = PTBTokenizer().tokenize({i: [{"caption": text} for text in texts] for i, texts in enumerate(references)})
+
+    def tokenized(texts: list[str]) -> dict[int, list[str]]:
+        return PTBTokenizer().tokenize({i: [{"caption": text}] for i, text in enumerate(texts)})
+
+    def halves(texts: list[str]) -> list[tuple[float, float]]:
+        cider = Cider().compute_score(truth, tokenized(texts))[1].tolist()
+        return [(cider[i], stand_in_spice(texts[i], references[i])) for i in keys]
+
+    def means(columns: dict[str, list[float]]) -> dict[str, float]:
+        return {name: sum(values) / len(values) for name, values in columns.items()}
+
+    def spider(chosen: list[tuple[float, float]]) -> dict[str, list[float]]:
+        return {"spider": [(c + s) / 2 for c, s in chosen], "cider_d": [c for c, _ in chosen], "spice": [s for _, s in chosen]}
+
+    def named(metric: str, columns: dict[str, list[float]]) -> dict[str, list[float]]:
+        return {metric: columns["spider"], **{f"{metric}_{name}": columns[name] for name in ("cider_d", "spice")}}
+
+    stand_in = "a file of stand-in values (tests/golden/stand_in_spice.py)"
+    first = halves(candidates)
+    columns = spider(first)
+    save("spice", stand_in, 1e-12, {"spice": means(columns)["spice"]}, {"spice": columns["spice"]})
+    tool = f"CIDEr-D of {coco} with its PTB tokenizer, and {stand_in}"
+    save("spider", tool, 1e-12, means(columns), named("spider", columns))
+    # three candidates: the own one, the first reference, and what was said of the next item
+    several = [[candidates[i], references[i][0], candidates[(i + 1) % len(candidates)]] for i in keys]
+    ranked = zip(*(halves([texts[k] for texts in several]) for k in range(3)), strict=True)
+    best = spider([max(options, key=sum) for options in ranked])
+    one = {"spider_max": means(columns)["spider"], **{name: means(columns)[name] for name in ("cider_d", "spice")}}
+    three = {"captions": several, "corpus": means(best), "per_item": named("spider_max", best)}
+    save("spider_max", tool, 1e-12, one, named("spider_max", columns), three=three)
+
+    words = tokenized(candidates)
+    sentences, accepted = [words[i][0] for i in keys], [truth[i] for i in keys]
+    plain = f"the definition on plain Python sets, words of {coco} with its PTB tokenizer"
+    save("vocab", plain, 1e-12, *vocabulary([s.split() for s in sentences], [[s.split() for s in texts] for texts in accepted]))
+    save("diversity", plain, 1e-12, *diversity(sentences))
+    others = {i: [text for j, text in enumerate(sentences) if j != i] for i in keys}
+    with contextlib.redirect_stdout(io.StringIO()):
+        _, items = Bleu(4).compute_score(others, words)
+    columns = {"self_bleu": items[3], **{f"self_bleu_{n}": items[n - 1] for n in range(1, 5)}}
+    save("self_bleu", f"{coco}, each candidate against all others", 1e-12, means(columns), columns)
+
+
+def vocabulary(candidates: list[list[str]], references: list[list[list[str]]]) -> tuple[dict, dict]:
+    """Sizes and overlaps of the vocabularies; an item's part of them from sums over its own words."""
+
+    def values(v: float, w: float, on_both: tuple[float, float], drawn: float) -> dict[str, float]:
+        precision, recall = (on_both[0] / v if v else 0.0), (on_both[1] / w if w else 0.0)
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        return {
+            "vocab": v,
+            "vocab_references": w,
+            "vocab_ratio": v / w if w else 0.0,
+            "vocab_references_drawn": drawn,
+            "vocab_ratio_drawn": v / drawn if drawn else 0.0,
+            "vocab_precision": precision,
+            "vocab_recall": recall,
+            "vocab_f1": f1,
+            "vocab_jaccard": f1 / (2 - f1),
+        }
+
+    pooled = [[word for text in texts for word in text] for texts in references]
+    ours = collections.Counter(word for text in candidates for word in text)
+    theirs = collections.Counter(word for text in pooled for word in text)
+    held = [{word: sum(word in text for text in texts) / len(texts) for text in texts for word in text} for texts in references]
+    expected = {word: 1 - math.prod(1 - item.get(word, 0.0) for item in held) for word in theirs}
+    weight = {word: sum(item.get(word, 0.0) for item in held) for word in theirs}
+    shared = ours.keys() & theirs.keys()
+    corpus = values(len(ours), len(theirs), (len(shared), len(shared)), sum(expected.values()))
+    assert math.isclose(corpus["vocab_jaccard"], len(shared) / len(ours.keys() | theirs.keys()), rel_tol=1e-12)
+    items = [
+        values(
+            sum(1 / ours[word] for word in text),
+            sum(1 / theirs[word] for word in own),
+            (sum(1 / ours[word] for word in text if word in shared), sum(1 / theirs[word] for word in own if word in shared)),
+            sum(expected[word] * share / weight[word] for word, share in item.items()),
+        )
+        for text, own, item in zip(candidates, pooled, held, strict=True)
+    ]
+    return corpus, {name: [item[name] for item in items] for name in corpus}
+
+
+def diversity(sentences: list[str]) -> tuple[dict, dict]:
+    """Different n-grams by n-grams, different captions by captions."""
+    columns: dict[str, list[float]] = {}
+    corpus: dict[str, float] = {}
+    for order in (1, 2, 3):
+        grams = [list(zip(*(text.split()[start:] for start in range(order)), strict=False)) for text in sentences]
+        count = collections.Counter(gram for own in grams for gram in own)
+        corpus[f"distinct_{order}"] = len(count) / sum(map(len, grams))
+        columns[f"diversity_distinct_{order}"] = [sum(1 / count[g] for g in own) / len(own) if own else 0.0 for own in grams]
+    corpus["unique_captions"] = len(set(sentences)) / len(sentences)
+    columns["diversity_unique_captions"] = [1 / sentences.count(text) for text in sentences]
+    return {"diversity": corpus["distinct_2"], **corpus}, {"diversity": columns["diversity_distinct_2"], **columns}
 
 
 def lengths(results: dict[int, list[str]], truth: dict[int, list[str]]) -> tuple[dict, dict]:

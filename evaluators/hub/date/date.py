@@ -6,6 +6,7 @@ import datasets
 import evaluate
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """Harmonic mean of similarity (weighted sentence embeddings) and discrimination (the share of other
 items that the candidate fits less well than its own). Depends on the whole set."""
@@ -14,9 +15,12 @@ INPUTS = """
 Args:
     predictions: list of captions.
     references: list of lists of captions; their lengths may differ.
-    encoder: text encoder of the embedding metrics (minilm, a Hub name or a folder).
-    subtask: selects DATE's delta.
-    device: auto, cpu or cuda.
+    encoder: sentence encoder: `minilm` (offline), a repository on the Hub, or a local folder; default `Settings.encoder`.
+    subtask: selects DATE's delta: long, short, speech, music, sound, environment or qa.
+    checker: fluency error checker: a published name, a checkpoint file or a folder; empty for none; default `Settings.checker`.
+    precision: number type of sentence encoders: `fp32`, `bf16` or `fp16`; the last two are fast on a GPU only.
+    device: `auto`, `cpu` or `cuda`; default `Settings.device`.
+    batch_tokens: tokens per forward, padding included; None for what suits the device. Changes speed and memory only.
 Returns:
     the score, its components and the signature.
 """
@@ -43,7 +47,7 @@ class Date(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions, references, encoder=None, subtask="long", device=None):
+    def _compute(self, predictions, references, **options):
         pairs = CaptionPairs.in_order(predictions, references)
-        result = score(pairs, ["date"], encoder=encoder, subtask=subtask, device=device)[0]
+        result = score(pairs, ["date"], Options.of(**options))[0]
         return {result.metric: result.score, **result.components, "signature": str(result.signature)}

@@ -6,6 +6,7 @@ import datasets
 import evaluate
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """F-measure (recall weighs more) of the longest word sequence that candidate and reference share, gaps
 allowed."""
@@ -14,9 +15,6 @@ INPUTS = """
 Args:
     predictions: list of captions.
     references: list of lists of captions; their lengths may differ.
-    encoder: text encoder of the embedding metrics (minilm, a Hub name or a folder).
-    subtask: selects DATE's delta.
-    device: auto, cpu or cuda.
 Returns:
     the score, its components and the signature.
 """
@@ -43,7 +41,7 @@ class RougeL(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions, references, encoder=None, subtask="long", device=None):
+    def _compute(self, predictions, references, **options):
         pairs = CaptionPairs.in_order(predictions, references)
-        result = score(pairs, ["rouge_l"], encoder=encoder, subtask=subtask, device=device)[0]
+        result = score(pairs, ["rouge_l"], Options.of(**options))[0]
         return {result.metric: result.score, **result.components, "signature": str(result.signature)}

@@ -6,6 +6,7 @@ import datasets
 import evaluate
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """Cosine of the sentence embeddings of candidate and reference, averaged over the references."""
 
@@ -13,9 +14,10 @@ INPUTS = """
 Args:
     predictions: list of captions.
     references: list of lists of captions; their lengths may differ.
-    encoder: text encoder of the embedding metrics (minilm, a Hub name or a folder).
-    subtask: selects DATE's delta.
-    device: auto, cpu or cuda.
+    encoder: sentence encoder: `minilm` (offline), a repository on the Hub, or a local folder; default `Settings.encoder`.
+    precision: number type of sentence encoders: `fp32`, `bf16` or `fp16`; the last two are fast on a GPU only.
+    device: `auto`, `cpu` or `cuda`; default `Settings.device`.
+    batch_tokens: tokens per forward, padding included; None for what suits the device. Changes speed and memory only.
 Returns:
     the score, its components and the signature.
 """
@@ -42,7 +44,7 @@ class SbertSim(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions, references, encoder=None, subtask="long", device=None):
+    def _compute(self, predictions, references, **options):
         pairs = CaptionPairs.in_order(predictions, references)
-        result = score(pairs, ["sbert_sim"], encoder=encoder, subtask=subtask, device=device)[0]
+        result = score(pairs, ["sbert_sim"], Options.of(**options))[0]
         return {result.metric: result.score, **result.components, "signature": str(result.signature)}

@@ -3,7 +3,14 @@ import json
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError, Problem
-from unified_audiocaps.evaluators.files import PredictionRow, read_predictions, read_references, scan_predictions
+from unified_audiocaps.evaluators.files import (
+    PredictionRow,
+    SpiceRow,
+    read_predictions,
+    read_references,
+    read_spice,
+    scan_predictions,
+)
 
 GOOD = b'{"id": "a", "caption": "rain"}\n'
 
@@ -158,6 +165,66 @@ def test_wrong_references(write, line, message):
 def test_references_are_not_read_from_csv(write):
     with pytest.raises(InputError, match=r"expected \.jsonl or \.jsonl\.gz\."):
         read_references(write(b"id,references\n", "r.csv"))
+
+
+def test_several_captions(write):
+    path = write(b'{"id": "a", "captions": ["x", "", "z"]}\n{"id": "b", "captions": ["x"]}\n')
+    assert list(scan_predictions(path)) == [PredictionRow(1, "a", "x", ("", "z")), PredictionRow(2, "b", "x")]
+    assert read_predictions(path) == {"a": ("x", "", "z"), "b": "x"}
+    both = write(b'{"id": "a", "caption": "x", "captions": [{"text": "y"}]}\n')
+    assert read_predictions(both) == {"a": "x"}  # a further key, as in the rows of a built dataset
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"id": "a", "captions": "x"}', "captions is the text 'x'; expected a list of at least one text"),
+        (b'{"id": "a", "captions": []}', "captions is an empty list"),
+        (b'{"id": "a", "captions": ["x", 3]}', "captions is the number 3"),
+    ],
+)
+def test_wrong_captions(write, line, message):
+    with pytest.raises(InputError, match=message):
+        read_predictions(write(line + b"\n"))
+
+
+def test_a_csv_has_no_lists(write):
+    with pytest.raises(InputError, match="the column 'caption' is missing; found 'id', 'captions'"):
+        read_predictions(write(b"id,captions\na,x\n", "p.csv"))
+
+
+def test_spice_values(write):
+    csv = write(b"id,spice,n\na,0.25,1\n7,1,2\n", "s.csv")
+    assert read_spice(csv) == [SpiceRow(2, "a", 0, 0.25), SpiceRow(3, "7", 0, 1.0)]
+    several = write(b"candidate,spice,id\n1,0,a\n0,1e-3,a\n", "s.csv")
+    assert read_spice(several) == [SpiceRow(2, "a", 1, 0.0), SpiceRow(3, "a", 0, 0.001)]
+    jsonl = write(b'{"id": "a", "spice": 0.25}\n\n{"id": "a", "spice": 1, "candidate": 1}\n', "s.jsonl")
+    assert read_spice(jsonl) == [SpiceRow(1, "a", 0, 0.25), SpiceRow(3, "a", 1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("s.csv", b"id,score\na,0.5\n", "line 1: E_COLUMN.*'spice' is missing"),
+        ("s.csv", b"id,spice\na,nan\n", "line 2: E_VALUE.*spice is the number nan; expected a number from 0 to 1"),
+        ("s.csv", b"id,spice\na,1.01\n", "line 2: E_VALUE.*spice is the number 1.01"),
+        ("s.csv", b"id,spice\na,\n", "line 2: E_VALUE.*spice is the text ''"),
+        ("s.csv", b"id,spice\na,0.1\nb,0.1\na,0.1\n", "line 4: E_DUP_ID.*id 'a' came already on line 2"),
+        ("s.csv", b"id,spice,candidate\na,0.1,one\n", "candidate is the text 'one'; expected 0 for"),
+        ("s.csv", b"id,spice,candidate\na,0.1,-1\n", "candidate is the number -1"),
+        ("s.csv", b"id,spice,candidate\na,0.1,1\na,0.2,1\n", "line 3: E_DUP_ID"),
+        ("s.jsonl", b'{"id": "a", "spice": -0.1}\n', "line 1: E_VALUE.*the number -0.1"),
+        ("s.jsonl", b'{"id": "a", "spice": NaN}\n', "spice is the number nan"),
+        ("s.jsonl", b'{"id": "a", "spice": "0.1"}\n', "spice is the text '0.1'"),
+        ("s.jsonl", b'{"id": "a", "spice": true}\n', "spice is the boolean true"),
+        ("s.jsonl", b'{"id": "a", "spice": 0.1, "candidate": 0.5}\n', "candidate is the number 0.5"),
+        ("s.csv", b"id,spice\n", "holds no SPICE values"),
+        ("s.txt", b"a 0.5\n", r"expected \.jsonl or \.jsonl\.gz or \.csv"),
+    ],
+)
+def test_wrong_spice_values(write, name, content, message):
+    with pytest.raises(InputError, match=message):
+        read_spice(write(content, name))
 
 
 @pytest.mark.real

@@ -36,7 +36,9 @@ def test_coverage_must_be_complete():
     ("candidate", "references", "code", "message"),
     [
         (None, ["r"], "E_TYPE", "the prediction of 'a' is None; expected text"),
-        (["x"], ["r"], "E_TYPE", "the prediction of 'a' is"),
+        ({"x": 1}, ["r"], "E_TYPE", "the prediction of 'a' is {'x': 1}"),
+        ([], ["r"], "E_TYPE", r"the prediction of 'a' is \[\]"),
+        (["x", 3], ["r"], "E_TYPE", r"the further predictions of 'a' are \(3,\); expected texts"),
         ("x", "rain", "E_TYPE", "the references of 'a' are 'rain'; expected a list"),
         ("x", None, "E_TYPE", "the references of 'a' are None"),
         ("x", ["r", 3], "E_TYPE", "a reference of 'a' is 3"),
@@ -66,3 +68,23 @@ def test_columns_have_one_length():
 def test_ids_are_unique():
     with pytest.raises(InputError, match="id 'a' was given twice"):
         CaptionPairs(("a", "a"), ("x", "y"), (("r",), ("s",)))
+
+
+def test_several_candidates():
+    pairs = CaptionPairs.join({"a": ["x", "y", ""], "b": ("z", "z", "v")}, {"b": ["r"], "a": ["s"]})
+    assert pairs == CaptionPairs(("b", "a"), ("z", "x"), (("r",), ("s",)), (("z", "v"), ("y", "")))
+    assert pairs.n_candidates == 3
+    assert pairs.take([1]) == CaptionPairs(("a",), ("x",), (("s",),), (("y", ""),))
+
+
+def test_one_candidate_in_a_list_is_one_candidate():
+    assert CaptionPairs.in_order([["x"], "y"], [["r"], ["s"]]) == CaptionPairs.in_order(["x", "y"], [["r"], ["s"]])
+    assert CaptionPairs.in_order(["x"], [["r"]]).n_candidates == 1
+
+
+def test_items_have_equally_many_candidates():
+    with pytest.raises(InputError, match="id 'b' has 1 predictions, the first item has 2; expected equally many") as caught:
+        CaptionPairs.join({"a": ["x", "y"], "b": "z", "c": ["x", "y"]}, {"a": ["r"], "b": ["s"], "c": ["t"]})
+    assert [(p.code, p.id) for p in caught.value.problems] == [("E_COUNT", "b")]
+    with pytest.raises(InputError, match="1 ids and 2 lists of further candidates"):
+        CaptionPairs(("a",), ("x",), (("r",),), (("y",), ("z",)))

@@ -62,6 +62,13 @@ def test_every_problem_is_reported_with_its_line(items, tmp_path):
     assert "1 of 3 clips have no caption: tiny/test/dog" in str(raised.value)
 
 
+def test_several_captions_per_clip_are_refused(items, tmp_path):
+    given = [*rows()[:2], {"id": "tiny/test/bell", "captions": ["a bell rings", "a bell"]}]
+    report = validate(write(tmp_path / "p.jsonl", given), items)
+    assert codes(report) == [("E_COUNT", 3)]
+    assert "captions holds 2 texts; a board takes one caption per clip" in str(report.problems[0])
+
+
 def test_two_names_of_one_clip_are_a_duplicate(items, tmp_path):
     report = validate(write(tmp_path / "p.jsonl", [*rows(), {"id": "dog.wav", "caption": "a dog"}]), items)
     assert codes(report) == [("E_DUP_ID", 4)]

@@ -57,7 +57,9 @@ def test_two_systems_are_compared(sample, tmp_path):
 def test_all_metrics_that_need_no_extra_are_the_default(sample, tmp_path):
     uac("compare", GOOD, POOR, *sample, *FEW, "--device", "cpu", "--json", tmp_path / "c.json")
     results = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["results"]
-    assert [one["metric"] for one in results] == [name for name in METRICS.names() if name != "meteor"]
+    names = [one["metric"] for one in results]
+    assert names == [name for name in METRICS.names() if not METRICS.get(name).needs_extra]
+    assert not {"meteor", "spice", "spider", "spider_max"} & set(names)
 
 
 def test_a_system_does_not_differ_from_itself(sample):
@@ -138,6 +140,26 @@ def test_wrong_use_is_told(sample, options, error, told):
 def test_options_of_intervals_want_the_interval(sample, option):
     with pytest.raises(InputError, match="are for intervals; add --interval"):
         uac("score", GOOD, *sample, "--metrics", "bleu", option, 1)
+
+
+def test_several_captions_and_values_from_a_file(tmp_path):
+    files = {
+        "p.jsonl": [{"id": "a", "captions": ["a dog", "a dog barks"]}, {"id": "b", "captions": ["rain", "rain falls"]}],
+        "r.jsonl": [{"id": "a", "references": ["a dog barks loudly"]}, {"id": "b", "references": ["rain falls", "it rains"]}],
+        "s.jsonl": [{"id": i, "candidate": k, "spice": (k + 1) / 4} for i in "ab" for k in (0, 1)],
+    }
+    for name, lines in files.items():
+        (tmp_path / name).write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    given = (tmp_path / "p.jsonl", "--references", tmp_path / "r.jsonl", "--spice", tmp_path / "s.jsonl")
+    uac("score", *given, "--metrics", "spice,spider,spider_max", "--json", tmp_path / "out.json")
+    spice, spider, best = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["results"]
+    assert (spice["score"], spider["spice"], best["spice"]) == (0.25, 0.25, 0.5)
+    assert best["score"] > spider["score"]
+    assert "|candidates:2|" in f"|{best['signature']}"
+
+
+def test_a_range_without_end_is_said_in_words():
+    assert "Vocabulary, version 1; 0 or more, higher is better" in uac("score", "--metrics", "vocab", "--explain").stdout
 
 
 def test_help_teaches():

@@ -123,7 +123,7 @@ def test_one_process_for_all_calls(java):
 
 
 def test_without_the_package(monkeypatch):
-    monkeypatch.setattr(meteor.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingRequirementError, match=r"pycocoevalcap, which is not installed.*unified-audiocaps\[java\]"):
         meteor_files()
 
@@ -132,7 +132,7 @@ def test_without_the_jar(monkeypatch, tmp_path):
     from types import SimpleNamespace
 
     spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(meteor.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
     with pytest.raises(MissingRequirementError, match=r"lacks meteor-1\.5\.jar or data/paraphrase-en\.gz"):
         meteor_files()
 

@@ -1,0 +1,47 @@
+"""SPIDEr for `evaluate.load`; written by `uac docs`, edit the metric instead."""
+
+# mypy: ignore-errors
+
+import datasets
+import evaluate
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
+
+DESCRIPTION = """Mean of CIDEr-D and SPICE: rare word sequences, and objects with attributes and relations."""
+
+INPUTS = """
+Args:
+    predictions: list of captions.
+    references: list of lists of captions; their lengths may differ.
+    spice: file of SPICE values per item (csv or jsonl with id and spice); None to compute them.
+Returns:
+    the score, its components and the signature.
+"""
+
+
+class Spider(evaluate.Metric):
+    """SPIDEr: the same number as `unified_audiocaps.evaluators.score`."""
+
+    def __init__(self, *args, **kwargs):
+        if kwargs.get("num_process", 1) == 1:
+            kwargs["keep_in_memory"] = True
+        super().__init__(*args, **kwargs)
+
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation="Liu et al. 2017 (ICCV), arXiv:1612.00370; aac-metrics",
+            inputs_description=INPUTS,
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Value("string"),
+                    "references": datasets.Sequence(datasets.Value("string")),
+                }
+            ),
+        )
+
+    def _compute(self, predictions, references, **options):
+        pairs = CaptionPairs.in_order(predictions, references)
+        result = score(pairs, ["spider"], Options.of(**options))[0]
+        return {result.metric: result.score, **result.components, "signature": str(result.signature)}
