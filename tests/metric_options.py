@@ -9,8 +9,12 @@ from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.workspace import Options
 
+from .tiny_checker import write_tiny_checker
+
 # by field of `Options`: makes a value for it, for these pairs, in a folder of its own
-MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {}
+MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {
+    "checker": lambda folder, _: str(write_tiny_checker(folder)),
+}
 
 
 def options_for(name: str, pairs: CaptionPairs, **more: Any) -> Options:
