@@ -168,6 +168,7 @@ def load_checker(name: str, device: str) -> ErrorChecker:
         ChecksumError: the file of a published name is not the published one.
         InputError: the file or folder is no error checker; the message says what it lacks.
         MissingRequirementError: something has to be fetched and cannot be.
+        StorageError: what was fetched cannot be written.
     """
     if name in PUBLISHED:
         folder = Settings.from_environment().home / "checkers" / name
