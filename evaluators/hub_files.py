@@ -17,6 +17,9 @@ from .workspace import Options
 HUB_FOLDER = Path(__file__).parent / "hub"
 GRADIO = ">=6.31,<7"
 GRADIO_VERSION = "6.31.0"
+# what a page and an example give for an option that has no default
+MODELS = {"checker": "echecker_clotho_audiocaps_base", "clap": "laion/clap-htsat-unfused"}
+SOUNDS = {"0": "dog.wav", "1": "rain.wav"}  # ids of items that are given in a list are their places
 TEXT = 'datasets.Value("string")'
 FEATURES = """datasets.Features(
     {{
@@ -127,8 +130,12 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, 100)
 
 
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _listens(metric: type[Metric]) -> bool:
+    return "sounds" in metric.needs
 
 
 def _readme(metric: type[Metric], where: str) -> str:
@@ -139,6 +146,11 @@ def _readme(metric: type[Metric], where: str) -> str:
         if metric.needs_whole_corpus
         else "An item's value does not depend on the other items."
     )
+    given = {
+        **{name: MODELS[name] for name in metric.needs if name in MODELS},
+        **({"sounds": SOUNDS} if _listens(metric) else {}),
+    }
+    options = "".join(f"    {name}={_literal(value)},\n" for name, value in given.items())
     return f"""---
 title: {_literal(metric.title)}
 emoji: 🎧
@@ -165,7 +177,7 @@ metric = evaluate.load("{where}/{metric.name}")
 metric.compute(
     predictions=["a dog barks", "rain is falling"],
     references=[["a dog is barking", "a dog barks twice"], ["it rains"]],
-)
+{options})
 ```
 
 The result holds `{metric.name}`{", " + components if components else ""} and the `signature`, the recipe of the number: only
@@ -181,14 +193,28 @@ This file is written by `uac docs` from the metric itself.
 
 
 def _app(metric: type[Metric]) -> str:
+    models = "".join(f", {name}={_literal(MODELS[name])}" for name in metric.needs if name in MODELS)
+    # what people hand in beside the texts: name of the input, its element, the option that it becomes
+    inputs = []
+    if _listens(metric):
+        element = 'gr.File(file_count="multiple", type="filepath", label="Sounds, in the order of the predictions")'
+        inputs.append(("sounds", element, "sounds={str(place): Path(path) for place, path in enumerate(sounds or [])}"))
+    if "spice" in metric.uses:
+        element = 'gr.File(type="filepath", label="SPICE values: csv or jsonl with id (0, 1, ...) and spice")'
+        inputs.append(("spice", element, "spice=Path(spice) if spice else None"))
+    parameters = "".join(f", {name}" for name, _, _ in inputs)
+    chosen = "".join(f", {option}" for _, _, option in inputs) + models
+    elements = "".join(f"    {name} = {element}\n" for name, element, _ in inputs)
+    imports = "from pathlib import Path\n\n" if inputs else ""
     return f'''"""A page to try {metric.title}; written by `uac docs`."""
 
 # mypy: ignore-errors
 
-import gradio as gr
+{imports}import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """# {metric.title}
 
@@ -196,12 +222,13 @@ DESCRIPTION = """# {metric.title}
 """
 
 
-def compute(predictions, references):
+def compute(predictions, references{"".join(f", {name}=None" for name, _, _ in inputs)}):
     """Scores one prediction per line against the references on the same line, which are apart by a bar."""
     candidates = predictions.splitlines()
     accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
     try:
-        result = score(CaptionPairs.in_order(candidates, accepted), [{_literal(metric.name)}])[0]
+        options = Options.of({chosen.removeprefix(", ")})
+        result = score(CaptionPairs.in_order(candidates, accepted), [{_literal(metric.name)}], options)[0]
     except UnifiedAudioCapsError as error:
         raise gr.Error(str(error)) from error
     return result.to_json()
@@ -214,9 +241,9 @@ with gr.Blocks(title={_literal(metric.title)}) as demo:
         references = gr.Textbox(
             "a dog is barking | a dog barks twice\\nit rains", label="References, one line per prediction, apart by |", lines=4
         )
-    button = gr.Button("Score", variant="primary")
+{elements}    button = gr.Button("Score", variant="primary")
     report = gr.JSON(label="Result")
-    button.click(compute, [predictions, references], report)
+    button.click(compute, [predictions, references{parameters}], report)
 
 if __name__ == "__main__":
     demo.launch()

@@ -11,6 +11,7 @@ from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.workspace import Options
 
 from .golden.stand_in_spice import stand_in_spice
+from .tiny_checker import write_tiny_checker
 
 
 def spice_file(folder: Path, pairs: CaptionPairs) -> Path:
@@ -26,7 +27,10 @@ def spice_file(folder: Path, pairs: CaptionPairs) -> Path:
 
 
 # by field of `Options`: makes a value for it, for these pairs, in a folder of its own
-MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {"spice": spice_file}
+MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {
+    "checker": lambda folder, _: str(write_tiny_checker(folder)),
+    "spice": spice_file,
+}
 
 
 def options_for(name: str, pairs: CaptionPairs, **more: Any) -> Options:

@@ -37,17 +37,27 @@ class SbertSim(Metric):
 
     def item_stats(self, pairs: CaptionPairs, work: Workspace) -> Floats:
         """Returns float64[n, 1]: the items' values."""
-        encoder, tokens = work.shared(loaded_encoder), work.shared(candidate_tokens)
-        candidates = encoder.embed(tokens, work.options.batch_tokens)[tokens.sequence]
-        cosines: Floats = np.einsum("nd,nd->n", candidates, work.shared(plain_references).means, dtype=np.float64)
-        return np.clip(cosines, -1.0, 1.0)[:, None]
+        return work.shared(similarities)[:, None]
 
     def notes(self, stats: Floats, pairs: CaptionPairs, work: Workspace) -> Mapping[str, int | str]:
         """Returns how many texts were longer than the encoder reads."""
-        return {"truncated_texts": work.shared(candidate_tokens).n_truncated + work.shared(plain_references).n_truncated}
+        return {"truncated_texts": n_truncated(work)}
+
+
+def similarities(work: Workspace) -> Floats:
+    """Returns float64[n]: the mean cosine of each candidate with its references (shared work)."""
+    encoder, tokens = work.shared(loaded_encoder), work.shared(candidate_tokens)
+    candidates = encoder.embed(tokens, work.options.batch_tokens)[tokens.sequence]
+    cosines: Floats = np.einsum("nd,nd->n", candidates, work.shared(plain_references).means, dtype=np.float64)
+    return np.clip(cosines, -1.0, 1.0)
 
 
 def plain_references(work: Workspace) -> ReferenceVectors:
     """Returns the mean embedding of each item's references (shared work)."""
     encoder = work.shared(loaded_encoder)
     return reference_vectors(work, "plain 1", lambda tokens: encoder.embed(tokens, work.options.batch_tokens))
+
+
+def n_truncated(work: Workspace) -> int:
+    """Returns how many texts of both sides were longer than the encoder reads."""
+    return work.shared(candidate_tokens).n_truncated + work.shared(plain_references).n_truncated

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("dataset_scripts", "evaluators", "leaderboard", "space")
-BASE = {"atomic", "errors", "settings", "registry", "progress"}
+BASE = {"atomic", "download", "errors", "settings", "registry", "progress"}
 MODULES = sorted(
     path
     for folder in FOLDERS

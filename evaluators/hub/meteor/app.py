@@ -6,6 +6,7 @@ import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """# METEOR 1.5
 
@@ -19,7 +20,8 @@ def compute(predictions, references):
     candidates = predictions.splitlines()
     accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
     try:
-        result = score(CaptionPairs.in_order(candidates, accepted), ["meteor"])[0]
+        options = Options.of()
+        result = score(CaptionPairs.in_order(candidates, accepted), ["meteor"], options)[0]
     except UnifiedAudioCapsError as error:
         raise gr.Error(str(error)) from error
     return result.to_json()

@@ -2,10 +2,13 @@
 
 # mypy: ignore-errors
 
+from pathlib import Path
+
 import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """# SPICE
 
@@ -14,12 +17,13 @@ of all references.
 """
 
 
-def compute(predictions, references):
+def compute(predictions, references, spice=None):
     """Scores one prediction per line against the references on the same line, which are apart by a bar."""
     candidates = predictions.splitlines()
     accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
     try:
-        result = score(CaptionPairs.in_order(candidates, accepted), ["spice"])[0]
+        options = Options.of(spice=Path(spice) if spice else None)
+        result = score(CaptionPairs.in_order(candidates, accepted), ["spice"], options)[0]
     except UnifiedAudioCapsError as error:
         raise gr.Error(str(error)) from error
     return result.to_json()
@@ -32,9 +36,10 @@ with gr.Blocks(title="SPICE") as demo:
         references = gr.Textbox(
             "a dog is barking | a dog barks twice\nit rains", label="References, one line per prediction, apart by |", lines=4
         )
+    spice = gr.File(type="filepath", label="SPICE values: csv or jsonl with id (0, 1, ...) and spice")
     button = gr.Button("Score", variant="primary")
     report = gr.JSON(label="Result")
-    button.click(compute, [predictions, references], report)
+    button.click(compute, [predictions, references, spice], report)
 
 if __name__ == "__main__":
     demo.launch()
