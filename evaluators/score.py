@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -110,7 +111,7 @@ def _description(metric: type[Metric]) -> dict[str, Any]:
         "version": metric.version,
         "definition": metric.definition,
         "direction": metric.direction,
-        "range": list(metric.value_range),
+        "range": [bound if math.isfinite(bound) else None for bound in metric.value_range],  # JSON has no infinity
         "needs_whole_corpus": metric.needs_whole_corpus,
         "components": list(metric.components),
         "requires": list(metric.requires),

@@ -90,7 +90,7 @@ def _metrics() -> Iterator[str]:
     for m in describe_metrics():
         low, high = m["range"]
         components = ", ".join(f"`{name}`" for name in m["components"]) or "–"
-        rows.append((f"`{m['name']}`", m["title"], f"{low:g} to {high:g}", components, m["source"]))
+        rows.append((f"`{m['name']}`", m["title"], f"{low:g} to {'∞' if high is None else f'{high:g}'}", components, m["source"]))
     return _rows(("metric", "name in the literature", "range", "components", "source"), rows)
 
 

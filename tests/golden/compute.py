@@ -29,6 +29,8 @@ def main() -> None:
     candidates, references = [item["candidate"] for item in items], [item["references"] for item in items]
     classic(candidates, references)
     embedded(candidates, references)
+    transcribed(candidates, references)
+    answered()
 
 
 def save(metric: str, tool: str, tolerance: float, corpus: dict, per_item: dict, **more: object) -> None:
@@ -158,6 +160,61 @@ def date(model, candidates: list[str], references: list[list[str]]) -> dict[str,
     discrimination = [1 - sum(score >= row[i] - DELTA_LONG / 2 for score in row) / len(row) for i, row in enumerate(scores)]
     harmonic = [2 * s * d / (s + d) if s > 0 else 0.0 for s, d in zip(similarity, discrimination, strict=True)]
     return {"date": harmonic, "date_similarity": similarity, "date_discrimination": discrimination}
+
+
+def transcribed(candidates: list[str], references: list[list[str]]) -> None:
+    """WER and CER by the table of edit distances, filled cell by cell, on text normalised by transformers."""
+    from transformers.models.whisper import english_normalizer
+
+    spellings = importlib.metadata.distribution("whisper-normalizer").locate_file("whisper_normalizer/normalizers/english.json")
+    english = english_normalizer.EnglishTextNormalizer(json.loads(Path(spellings).read_text(encoding="utf-8")))
+    basic = english_normalizer.BasicTextNormalizer()
+
+    def words(text: str) -> list[str]:
+        return english(text).split()
+
+    def letters(text: str) -> list[str]:
+        return list(basic(text).replace(" ", ""))  # of these captions every letter is one code point
+
+    def distance(one: list[str], other: list[str]) -> int:
+        table = {(i, 0): i for i in range(len(one) + 1)} | {(0, j): j for j in range(len(other) + 1)}
+        for i in range(1, len(one) + 1):
+            for j in range(1, len(other) + 1):
+                replaced = table[i - 1, j - 1] + (one[i - 1] != other[j - 1])
+                table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, replaced)
+        return table[len(one), len(other)]
+
+    tool = f"edit distances by hand, normalisers of transformers {importlib.metadata.version('transformers')}"
+    for metric, units in {"wer": words, "cer": letters}.items():
+        best = []
+        for candidate, texts in zip(candidates, references, strict=True):
+            found = [(distance(units(text), units(candidate)), -len(units(text))) for text in texts]
+            best.append(min(found))
+        corpus = sum(errors for errors, _ in best) / sum(-length for _, length in best)
+        save(metric, tool, 1e-12, {metric: corpus}, {metric: [errors / -length for errors, length in best]})
+
+
+def answered() -> None:
+    """Choice accuracy, judged by a person reading the rule."""
+    judged = [
+        ("(B) a dog", ["B"], 1.0),
+        ("b", ["(B) A dog."], 1.0),
+        ("A dog.", ["(B) a dog"], 1.0),
+        ("(A) a dog", ["(B) a dog"], 0.0),
+        ("(B) a cat", ["(B) a dog"], 0.0),
+        ("Yes!", ["no", "yes", "yes"], 1.0),
+        ("seventeen", ["seventeen"], 1.0),
+        ("17", ["seventeen"], 0.0),
+        ("I think yes", ["yes"], 0.0),
+        ("[3.42, 4.11]", ["[3.42, 4.11]"], 1.0),
+        ("", ["yes"], 0.0),
+    ]
+    items = [
+        {"id": str(place), "candidate": candidate, "references": texts} for place, (candidate, texts, _) in enumerate(judged)
+    ]
+    values = [value for _, _, value in judged]
+    corpus = {"choice_accuracy": sum(values) / len(values)}
+    save("choice_accuracy", "judged by hand", 0.0, corpus, {"choice_accuracy": values}, items=items)
 
 
 def mecat(folder: str, candidates: list[str], references: list[list[str]]) -> dict[str, float]:
