@@ -18,14 +18,13 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ..dataset_scripts.errors import InputError, UnknownNameError, shorten
-from .encoders import content_hash, hub_snapshot, quiet_loading
+from ..dataset_scripts.errors import InputError, shorten
+from .encoders import local_or_hub, quiet_loading
 from .metric import Floats, Signature
 
 if TYPE_CHECKING:
@@ -191,7 +190,8 @@ def load_clap(name: str, device: str) -> Clap:
         InputError: it is no CLAP model with its processor.
         MissingRequirementError: the Hub cannot be reached.
     """
-    folder, identity = _locate(name)
+    known = ["laion/clap-htsat-unfused", "laion/clap-htsat-fused"]
+    folder, identity = local_or_hub(name, "CLAP model", known, ", or name a local copy's folder")
     with quiet_loading():
         import torch
         from transformers import ClapModel, ClapProcessor
@@ -202,15 +202,3 @@ def load_clap(name: str, device: str) -> Clap:
         except Exception as error:  # a damaged folder can fail in any way; the cause stays attached
             raise InputError(f"{name} cannot be loaded as a CLAP model with its processor: {shorten(str(error), 300)}") from error
     return Clap(model, processor, identity, device)
-
-
-def _locate(name: str) -> tuple[Path, str]:
-    """Returns the model's folder on this machine and its identity."""
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise InputError(f"{name} is no CLAP model: it has no config.json. Expected a folder that save_pretrained wrote.")
-        return path, f"local@sha256:{content_hash(path)}"
-    if path.is_absolute() or name.startswith(("./", "../", "~")) or name.count("/") != 1:
-        raise UnknownNameError("CLAP model (no such folder)", name, ["laion/clap-htsat-unfused", "laion/clap-htsat-fused"])
-    return hub_snapshot(name, "CLAP model", [], ", or name a local copy's folder")

@@ -222,7 +222,7 @@ def _locate(name: str) -> tuple[Path, str]:
     path = Path(name).expanduser()
     if path.is_dir():
         return path, f"local@sha256:{content_hash(path)}"
-    if path.is_absolute() or name.startswith(("./", "../", "~")) or name.count("/") > 1:
+    if names_a_path(name):
         raise UnknownNameError("encoder (no such folder)", name, [BUILT_IN])
     return _from_hub(name if "/" in name else f"{HUB_DEFAULT_OWNER}/{name}")
 
@@ -233,7 +233,42 @@ def _from_hub(repository: str) -> tuple[Path, str]:
     )
 
 
-def hub_snapshot(repository: str, kind: str, known: Sequence[str], instead: str) -> tuple[Path, str]:
+def names_a_path(name: str) -> bool:
+    """Tells whether a model's name can only be a path: the Hub has names with one slash at most.
+
+    >>> names_a_path("owner/name"), names_a_path("./name")
+    (False, True)
+    """
+    return Path(name).is_absolute() or name.startswith(("./", "../", "~")) or name.count("/") > 1
+
+
+def local_or_hub(name: str, kind: str, known: Sequence[str], instead: str) -> tuple[Path, str]:
+    """Returns the folder of a model of transformers on this machine, and its identity.
+
+    Args:
+        name: a folder that `save_pretrained` wrote, or a repository on the Hub (`owner/name`).
+        kind: what it is, for messages: `CLAP model`.
+        known: names that a message may propose.
+        instead: what else a user can do when the Hub cannot be reached; begins with a comma.
+
+    Raises:
+        UnknownNameError: there is no such folder, or the Hub knows no such repository.
+        InputError: the folder has no config.json.
+        MissingRequirementError: the Hub did not deliver it.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"{name} is no {kind}: it has no config.json. Expected a folder that save_pretrained wrote.")
+        return path, f"local@sha256:{content_hash(path)}"
+    if names_a_path(name) or "/" not in name:
+        raise UnknownNameError(f"{kind} (no such folder)", name, known)
+    return hub_snapshot(name, kind, known, instead)
+
+
+def hub_snapshot(
+    repository: str, kind: str, known: Sequence[str], instead: str, only: Sequence[str] | None = None
+) -> tuple[Path, str]:
     """Returns the folder of a model of the Hub on this machine, and the repository with its commit.
 
     Args:
@@ -241,6 +276,7 @@ def hub_snapshot(repository: str, kind: str, known: Sequence[str], instead: str)
         kind: what it is, for messages: `encoder`, `CLAP model`.
         known: names that a message may propose.
         instead: what else a user can do when the Hub cannot be reached; begins with a comma.
+        only: patterns of the files that are wanted; None for all that torch can use.
 
     Raises:
         UnknownNameError: the Hub knows no such repository.
@@ -249,10 +285,9 @@ def hub_snapshot(repository: str, kind: str, known: Sequence[str], instead: str)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
+    of_no_use = ["*.onnx", "onnx/*", "openvino/*", "*.h5", "*.ot", "*.msgpack"]
     try:
-        folder = Path(
-            snapshot_download(repository, ignore_patterns=["*.onnx", "onnx/*", "openvino/*", "*.h5", "*.ot", "*.msgpack"])
-        )
+        folder = Path(snapshot_download(repository, allow_patterns=only and [*only], ignore_patterns=of_no_use))
     except (RepositoryNotFoundError, HFValidationError):
         raise UnknownNameError(kind, repository, known) from None
     except Exception as error:  # whatever a network can do; the cause stays attached

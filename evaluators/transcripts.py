@@ -1,7 +1,7 @@
 """Transcripts of speech against what was said: units (words or letters) that were replaced, left out or put in.
 
-An item's references are transcripts of the same speech. Both sides are normalised as Whisper's authors do it (Radford et al. 2022,
-arXiv:2212.04356, appendix C): by the rules for English, which make words, or by those for any language, which make letters.
+An item's references are transcripts of the same speech. Both sides are normalised as Whisper's authors do it (Radford et al.
+2022, arXiv:2212.04356, appendix C): by the rules for English, which make words, or by those for any language, which make letters.
 Errors are those of an alignment with as few as possible, found by the package `jiwer`.
 """
 
@@ -86,7 +86,8 @@ def error_counts(candidates: Sequence[str], references: Sequence[Sequence[str]],
         found[here] = _aligned([said(text) for text in flat[here]], [said(candidates[place]) for place in item[here]])
     errors, units = found[:, :3].sum(axis=1), found[:, 3]
     order = np.lexsort((found[:, 0], -units, errors, units == 0, item))
-    return found[order[np.cumsum(counts) - counts]]
+    chosen: Floats = found[order[np.cumsum(counts) - counts]]
+    return chosen
 
 
 def _aligned(references: list[str], candidates: list[str]) -> Floats:

@@ -9,8 +9,12 @@ from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.workspace import Options
 
+from .tiny_encoder import write_tiny_encoder
+
 # by field of `Options`: makes a value for it, for these pairs, in a folder of its own
-MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {}
+MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {
+    "bert": lambda folder, _: str(write_tiny_encoder(folder)),
+}
 
 
 def options_for(name: str, pairs: CaptionPairs, **more: Any) -> Options:

@@ -29,6 +29,7 @@ def main() -> None:
     candidates, references = [item["candidate"] for item in items], [item["references"] for item in items]
     classic(candidates, references)
     embedded(candidates, references)
+    by_tiny_models(candidates, references)
     transcribed(candidates, references)
     answered()
 
@@ -160,6 +161,50 @@ def date(model, candidates: list[str], references: list[list[str]]) -> dict[str,
     discrimination = [1 - sum(score >= row[i] - DELTA_LONG / 2 for score in row) / len(row) for i, row in enumerate(scores)]
     harmonic = [2 * s * d / (s + d) if s > 0 else 0.0 for s, d in zip(similarity, discrimination, strict=True)]
     return {"date": harmonic, "date_similarity": similarity, "date_discrimination": discrimination}
+
+
+def by_tiny_models(candidates: list[str], references: list[list[str]]) -> None:
+    """BERTScore by torch, one pair at a time, with the model of random weights that the tests make."""
+    import tempfile
+
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = Path(tempfile.mkdtemp())
+    tiny("encoder")(folder)
+    model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+    def vectors(text: str) -> list:
+        ids = tokenizer(text)["input_ids"]
+        ids = [*ids[:61], ids[-1]] if len(ids) > 62 else ids  # the model has 62 positions; the last token marks the end
+        with torch.inference_mode():
+            return list(model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0][1:-1])
+
+    def best(one: list, others: list) -> float:
+        cosine = torch.nn.functional.cosine_similarity
+        return sum(max(0.0, *(float(cosine(x, y, dim=0)) for y in others)) for x in one) / len(one)
+
+    rows = []
+    for candidate, texts in zip(candidates, references, strict=True):
+        ours = vectors(candidate)
+        shares = [(best(ours, theirs), best(theirs, ours)) for theirs in map(vectors, texts)]
+        f1 = max(2 * precision * recall / (precision + recall) for precision, recall in shares)
+        rows.append((f1, max(precision for precision, _ in shares), max(recall for _, recall in shares)))
+    names = ("bert_score", "bert_score_precision", "bert_score_recall")
+    columns = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    corpus = {name.removeprefix("bert_score_"): sum(values) / len(values) for name, values in columns.items()}
+    tool = f"one pair at a time by torch {importlib.metadata.version('torch')}, model of tests/tiny_encoder.py"
+    save("bert_score", tool, 1e-5, corpus, columns)
+
+
+def tiny(kind: str):
+    """Returns what writes the tests' model of a kind; the tests are no package for a script."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(f"tiny_{kind}", HERE.parent / f"tiny_{kind}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, f"write_tiny_{kind}")
 
 
 def transcribed(candidates: list[str], references: list[list[str]]) -> None:

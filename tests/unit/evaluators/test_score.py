@@ -4,6 +4,7 @@ import sys
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.evaluators import ngrams
+from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import describe_metrics, score
 from unified_audiocaps.evaluators.workspace import Options, Workspace
@@ -72,18 +73,14 @@ def test_signature_tells_reference_counts_and_pool():
 
 
 def test_descriptions_name_everything():
-    assert [entry["name"] for entry in describe_metrics()] == [
-        "bleu",
-        "cider_d",
-        "date",
-        "length",
-        "meteor",
-        "rouge_l",
-        "sbert_sim",
-    ]
+    assert [entry["name"] for entry in describe_metrics()] == METRICS.names()
     assert {"title", "version", "direction", "range", "needs_whole_corpus", "components", "requires", "source"} <= set(
         describe_metrics()[0]
     )
+
+
+def test_a_range_without_an_end_is_told_as_json_can_hold_it():
+    assert next(entry["range"] for entry in describe_metrics() if entry["name"] == "wer") == [0.0, None]
 
 
 def test_importing_and_listing_load_no_heavy_package():

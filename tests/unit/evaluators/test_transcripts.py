@@ -51,7 +51,7 @@ def test_english_is_made_alike(text, words):
 
 
 def test_letters_of_any_script():
-    assert letters()("你好，世界! Café").split() == list("你好世界café")
+    assert letters()("你好。世界! Café").split() == list("你好世界café")
 
 
 def test_the_package_with_the_spellings_is_missing(monkeypatch):
