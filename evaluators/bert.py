@@ -152,11 +152,12 @@ def greedy_matches(bert: Bert, items: ItemTokens, batch_tokens: int | None = Non
         batch_tokens: bound of tokens per forward, padding included; None for what suits the device.
     """
     costs = items.costs
-    budget = FORWARDS * (batch_tokens or BATCH_TOKENS[bert.device])
-    # a share of the batch's own cost: where memory ran out, batches get smaller, and forwards with them
-    return in_batches(
-        costs, lambda batch: _of_items(bert, items, batch, int(costs[batch].sum()) // FORWARDS), bert.device, budget
-    )
+
+    def of_items(batch: Ints) -> Floats:
+        # a share of the batch's own cost: where memory ran out, batches get smaller, and forwards with them
+        return _of_items(bert, items, batch, int(costs[batch].sum()) // FORWARDS)
+
+    return in_batches(costs, of_items, bert.device, FORWARDS * (batch_tokens or BATCH_TOKENS[bert.device]))
 
 
 def _of_items(bert: Bert, items: ItemTokens, batch: Ints, tokens: int) -> Floats:

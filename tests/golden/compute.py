@@ -29,7 +29,8 @@ def main() -> None:
     candidates, references = [item["candidate"] for item in items], [item["references"] for item in items]
     classic(candidates, references)
     embedded(candidates, references)
-    by_tiny_models(candidates, references)
+    bert_score(candidates, references)
+    clap([item["id"] for item in items], candidates, references)
     transcribed(candidates, references)
     answered()
 
@@ -163,7 +164,7 @@ def date(model, candidates: list[str], references: list[list[str]]) -> dict[str,
     return {"date": harmonic, "date_similarity": similarity, "date_discrimination": discrimination}
 
 
-def by_tiny_models(candidates: list[str], references: list[list[str]]) -> None:
+def bert_score(candidates: list[str], references: list[list[str]]) -> None:
     """BERTScore by torch, one pair at a time, with the model of random weights that the tests make."""
     import tempfile
 
@@ -171,7 +172,7 @@ def by_tiny_models(candidates: list[str], references: list[list[str]]) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     folder = Path(tempfile.mkdtemp())
-    tiny("encoder")(folder)
+    tiny("encoder").write_tiny_encoder(folder)
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
     def vectors(text: str) -> list:
@@ -197,14 +198,55 @@ def by_tiny_models(candidates: list[str], references: list[list[str]]) -> None:
     save("bert_score", tool, 1e-5, corpus, columns)
 
 
+def clap(ids: list[str], candidates: list[str], references: list[list[str]]) -> None:
+    """CLAP-sim by transformers' own model, one text and one sound at a time, with the model of random weights of the tests."""
+    import tempfile
+    from types import SimpleNamespace
+
+    import numpy as np
+    import soundfile
+    import torch
+    from transformers import ClapModel, ClapProcessor
+
+    parts, folder = tiny("clap"), Path(tempfile.mkdtemp())
+    parts.write_tiny_clap(folder)
+    model, processor = ClapModel.from_pretrained(folder).eval(), ClapProcessor.from_pretrained(folder)
+    window = parts.WINDOW_S * parts.RATE_HZ
+
+    def text_vector(text: str):
+        # the model has 64 positions, the first two of which are no text's
+        inputs = processor.tokenizer([text], truncation=True, max_length=60, return_tensors="pt")
+        return model.get_text_features(**inputs).pooler_output[0]
+
+    def sound_vector(path: Path):
+        samples = soundfile.read(path, dtype="float32")[0].mean(axis=1)
+        begin = max(0, len(samples) - window) // 2
+        inputs = processor.feature_extractor(
+            np.asarray(samples[begin : begin + window]), sampling_rate=parts.RATE_HZ, return_tensors="pt"
+        )
+        return model.get_audio_features(**inputs).pooler_output[0]
+
+    sounds = parts.write_sounds(Path(tempfile.mkdtemp()), SimpleNamespace(ids=ids))
+    by_text, by_sound = [], []
+    with torch.inference_mode():
+        for id_, candidate, texts in zip(ids, candidates, references, strict=True):
+            ours = text_vector(candidate)
+            cosines = [float(torch.nn.functional.cosine_similarity(ours, text_vector(text), dim=0)) for text in texts]
+            by_text.append(sum(cosines) / len(cosines))
+            by_sound.append(float(torch.nn.functional.cosine_similarity(ours, sound_vector(sounds[id_]), dim=0)))
+    tool = f"transformers {importlib.metadata.version('transformers')}, model and sounds of tests/tiny_clap.py"
+    for metric, values in {"clap_sim": by_text, "clap_sim_audio": by_sound}.items():
+        save(metric, tool, 1e-5, {metric: sum(values) / len(values)}, {metric: values})
+
+
 def tiny(kind: str):
-    """Returns what writes the tests' model of a kind; the tests are no package for a script."""
+    """Returns the module of the tests' models of a kind; the tests are no package for a script."""
     import importlib.util
 
     spec = importlib.util.spec_from_file_location(f"tiny_{kind}", HERE.parent / f"tiny_{kind}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return getattr(module, f"write_tiny_{kind}")
+    return module
 
 
 def transcribed(candidates: list[str], references: list[list[str]]) -> None:
