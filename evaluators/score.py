@@ -110,6 +110,7 @@ def _description(metric: type[Metric]) -> dict[str, Any]:
         "title": metric.title,
         "version": metric.version,
         "definition": metric.definition,
+        "texts": metric.texts,
         "direction": metric.direction,
         "range": [bound if math.isfinite(bound) else None for bound in metric.value_range],  # JSON has no infinity
         "needs_whole_corpus": metric.needs_whole_corpus,

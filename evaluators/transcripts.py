@@ -34,6 +34,7 @@ Normalizer = Callable[[str], str]
 class ErrorRate(Metric):
     """What the rates of wrong words and of wrong letters share; `normalizer` says which units there are."""
 
+    texts = "transcripts"
     direction = "lower"
     value_range = (0.0, float("inf"))
     requires = ("packages `jiwer` and `whisper-normalizer`",)

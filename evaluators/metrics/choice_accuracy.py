@@ -58,6 +58,7 @@ class ChoiceAccuracy(Metric):
 
     name = "choice_accuracy"
     title = "Choice accuracy (exact match)"
+    texts = "answers"
     cases = Cases(identical=(1.0, 1.0), disjoint=(0.0, 0.0), single=(1.0, 1.0))
     source = "the share of right answers; the rule that reads an answer is this package's own"
     definition = (
