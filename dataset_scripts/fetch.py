@@ -1,4 +1,4 @@
-"""Brings upstream files onto this machine: the only network code of this folder.
+"""Brings upstream files onto this machine: with `download`, the only network code of this folder.
 
 Files of a Hub repository go through `huggingface_hub` (resumed, pinned to one commit), single files through `pooch`. What was
 fetched is written to `.fetched.json` beside the files, with its sha256, so that a second call fetches nothing and a file
@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from . import atomic
+from .download import download, is_offline
 from .errors import AccessError, ChecksumError, FetchError, InputError, OfflineError
 from .progress import progress
 from .settings import Settings
@@ -23,8 +24,6 @@ from .source import Source
 from .upstream.remote import HubRepository, RemoteFile
 
 RECORD = ".fetched.json"  # hidden: it is no upstream file
-TIMEOUT_S = 60
-RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -110,39 +109,11 @@ def _from_urls(source: Source, files: Sequence[RemoteFile], folder: Path, record
             else:
                 if is_offline():
                     raise OfflineError(f"{file.name} is not in {folder} and HF_HUB_OFFLINE is set. {source.how_to_get()}")
-                sha256 = _download(source, file, path)
+                sha256 = download(file.url, path, file.sha256, wanted_by=source.name, instead=source.how_to_get())
                 report.fetched.append(file.name)
             record.add(file.name, sha256)
             bar.update(1)
     return report
-
-
-def _download(source: Source, file: RemoteFile, path: Path) -> str:
-    """Fetches one file and returns its sha256."""
-    import pooch
-
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT_S, headers={"User-Agent": "unified-audiocaps"})
-    pooch.get_logger().setLevel("ERROR")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # checked by us below: pooch's own message would tell neither the dataset nor what to do
-        pooch.retrieve(file.url, None, fname=f"{path.name}.partial", path=path.parent, downloader=downloader)
-    except OSError as error:  # every failure of the network is one, a full disk too
-        if error.errno is not None:
-            raise
-        raise FetchError(
-            f"{source.name}: {file.url} could not be fetched ({error}). Try again, or: {source.how_to_get()}"
-        ) from error
-    partial = path.with_name(f"{path.name}.partial")
-    found = atomic.sha256_of(partial)
-    if file.sha256 and found != file.sha256:
-        partial.unlink()
-        raise ChecksumError(
-            f"{source.name}: {file.url} has sha256 {found}; expected {file.sha256}. The publisher changed it, or it was damaged "
-            "on the way; nothing was kept. Get the published release by hand, or report it."
-        )
-    partial.replace(path)
-    return found
 
 
 def _from_hub(source: Source, repository: HubRepository, folder: Path, record: _Record) -> FetchReport:
@@ -236,10 +207,3 @@ def _hub_errors(source: Source, repository: HubRepository) -> Iterator[None]:
         if error.errno is not None or isinstance(error, FetchError):
             raise
         raise FetchError(f"{source.name}: {repository.page} could not be reached ({error}). Call this again later.") from error
-
-
-def is_offline() -> bool:
-    """Tells whether the user asked for no network (HF_HUB_OFFLINE), as `huggingface_hub` understands it."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)

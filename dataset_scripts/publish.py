@@ -12,8 +12,9 @@ from pathlib import Path
 
 from .built import holds_sound
 from .card import cards_of, write_readme
+from .download import is_offline
 from .errors import AccessError, ChecksumError, FetchError, InputError, OfflineError, Problem
-from .fetch import is_offline, is_published
+from .fetch import is_published
 from .manifest import built_configs, read_manifest
 
 WHAT_IS_SENT = ["README.md", "data/**"]

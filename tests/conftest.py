@@ -64,7 +64,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("UAC_HOME", str(home / "uac"))
     monkeypatch.setenv("HF_HOME", str(home / "hf"))
-    for name in ("UAC_DB", "UAC_DATA", "UAC_ENCODER", "UAC_DEVICE"):
+    for name in ("UAC_DB", "UAC_DATA", "UAC_ENCODER", "UAC_CHECKER", "UAC_DEVICE"):
         monkeypatch.delenv(name, raising=False)
     return home
 
@@ -83,3 +83,11 @@ def tiny_clap() -> Callable[..., Path]:
     from .tiny_clap import write_tiny_clap
 
     return write_tiny_clap
+
+
+@pytest.fixture(scope="session")
+def tiny_checker() -> Callable[..., Path]:
+    """Writes an error checker with few weights, and its base, into a folder."""
+    from .tiny_checker import write_tiny_checker
+
+    return write_tiny_checker

@@ -9,12 +9,14 @@ from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.workspace import Options
 
+from .tiny_checker import write_tiny_checker
 from .tiny_clap import write_sounds, write_tiny_clap
 from .tiny_encoder import write_tiny_encoder
 
 # by field of `Options`: makes a value for it, for these pairs, in a folder of its own
 MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {
     "bert": lambda folder, _: str(write_tiny_encoder(folder)),
+    "checker": lambda folder, _: str(write_tiny_checker(folder)),
     "clap": lambda folder, _: str(write_tiny_clap(folder)),
     "sounds": write_sounds,
 }

@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 
 from .. import atomic
 from ..card import render
+from ..download import is_offline
 from ..errors import InputError, MissingRequirementError, OfflineError, StorageError, UnifiedAudioCapsError, UnknownNameError
-from ..fetch import is_offline
 from ..manifest import Manifest, parse_manifest, read_manifest
 from ..marking import EVALUATION_SPLITS, Exclusion, Marking, marking
 from ..overlap import COLUMNS

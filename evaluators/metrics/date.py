@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ...dataset_scripts.errors import UnknownNameError
 from ..batches import TokenizedTexts
+from ..checker import checked_tokens, error_probabilities, fluency_errors, fluency_factors, loaded_checker
 from ..encoders import Embeddings, Encoder, loaded_encoder, mean_per_item, pair_tokens
 from ..metric import Cases, Floats, Metric
 from ..ngrams import Ints
@@ -45,7 +46,9 @@ class Date(Metric):
     What we state and the reference leaves open: sim_i <= 0 makes DATE_i 0 (the harmonic mean has no bound there); such items
     are counted in the notes. An empty candidate is the begin and the end token. Every item needs a
     candidate; references may differ in number.
-    pen_i comes from an error checker; without one it is 1 and the signature says `checker:none`.
+    pen_i is 0.1 where an error checker finds a fluency error in the candidate (probability above 0.9), else 1; it multiplies the
+    candidate's whole row s_ij. Without a checker it is 1 and the signature says `checker:none`. References are not checked. The
+    checker reads 64 tokens; the package of MECAT reads 256 when it has several texts, which differs for longer ones only.
 
     Source: MECAT (arXiv:2507.23511), section 4, and its published code of August 2025, which computes in float32.
     """
@@ -64,7 +67,7 @@ class Date(Metric):
     )
 
     def parameters(self, pairs: CaptionPairs, work: Workspace) -> Mapping[str, str]:
-        """Returns encoder, number type, subtask with its delta, size of the pool, and the absence of a checker."""
+        """Returns encoder, number type, subtask with its delta, size of the pool, and the checker or its absence."""
         subtask = work.options.subtask
         return {
             "encoder": work.shared(loaded_encoder).identity,
@@ -73,7 +76,7 @@ class Date(Metric):
             "subtask": subtask,
             "delta": f"{_delta(subtask):g}",
             "n": str(len(pairs)),
-            "checker": "none",
+            "checker": work.shared(loaded_checker).identity if work.options.checker else "none",
         }
 
     def item_stats(self, pairs: CaptionPairs, work: Workspace) -> Floats:
@@ -81,23 +84,41 @@ class Date(Metric):
 
         Raises:
             UnknownNameError: no subtask is called so.
-            InputError: the encoder is not built like BERT.
+            InputError: the encoder is not built like BERT, or the checker is none.
         """
         delta = _delta(work.options.subtask)
         encoder, tokens = work.shared(loaded_encoder), work.shared(pair_tokens)
         budget = work.options.batch_tokens
         candidates = _weighted_embeddings(encoder, tokens.candidates, budget)
         references = mean_per_item(_weighted_embeddings(encoder, tokens.references, budget), pairs.references)
-        similarity, discrimination = similarity_and_discrimination(candidates, references, delta)
+        similarity, discrimination = similarity_and_discrimination(candidates, references, delta, work.shared(_penalty))
         return np.stack((harmonic_mean(similarity, discrimination), similarity, discrimination), axis=1)
 
     def notes(self, stats: Floats, pairs: CaptionPairs, work: Workspace) -> Mapping[str, int | str]:
-        """Returns how many similarities were not positive and how many texts were longer than the encoder reads."""
+        """Returns how many similarities were not positive, how many texts were cut, and how many candidates penalised."""
         tokens = work.shared(pair_tokens)
         return {
             "similarities_not_positive": int((stats[:, 1] <= 0).sum()),
             "truncated_texts": tokens.candidates.n_truncated + tokens.references.n_truncated,
+            **_notes_of_the_checker(work),
         }
+
+
+def _penalty(work: Workspace) -> npt.NDArray[np.float32] | None:
+    """Returns float32[n]: the factor of each candidate; None without a checker (shared work)."""
+    if not work.options.checker:
+        return None
+    return fluency_factors(fluency_errors(work.shared(error_probabilities))).astype(np.float32)
+
+
+def _notes_of_the_checker(work: Workspace) -> Mapping[str, int]:
+    penalty = work.shared(_penalty)
+    if penalty is None:
+        return {}
+    return {
+        "penalised_candidates": int((penalty < 1).sum()),
+        "truncated_for_the_checker": work.shared(checked_tokens).n_truncated,
+    }
 
 
 def _delta(subtask: str) -> float:

