@@ -16,7 +16,7 @@ class ClapSim(Metric):
     T is the text side of a CLAP model, which learned from sounds; it reads the text as it is. An empty candidate is embedded
     like any other text.
 
-    Source: Wu et al. 2023 (ICASSP, arXiv:2211.06687) for the model; the metric as in aac-metrics. Deliberate difference: models
+    Source: Dixit et al. 2024 (arXiv:2411.00321) for the metric, as in aac-metrics; Wu et al. 2023 (arXiv:2211.06687) for the model. Deliberate difference: models
     are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP and are never comparable with these.
     """
 
@@ -28,7 +28,7 @@ class ClapSim(Metric):
     requires = ("CLAP model of transformers",)
     needs_extra = True
     cases = Cases(identical=(1 - 1e-6, 1.0), disjoint=(-1.0, 0.99), single=(1 - 1e-6, 1.0))
-    source = "the metric of aac-metrics with the models of Wu et al. 2023 (ICASSP), arXiv:2211.06687; not MS-CLAP"
+    source = "Dixit et al. 2024, arXiv:2411.00321, with models of LAION's CLAP (arXiv:2211.06687), not MS-CLAP"
     definition = (
         "Cosine of the CLAP embeddings of candidate and reference, averaged over the references; models of LAION's family, never "
         "comparable with published values of MS-CLAP."

@@ -17,7 +17,7 @@ class ClapSimAudio(Metric):
     channels at the model's rate, and of one longer than the model's window the middle is heard (models with feature fusion hear
     the whole, shrunk, and three crops drawn by seed 0). A value depends on its clip alone.
 
-    Source: Wu et al. 2023 (ICASSP, arXiv:2211.06687) for the model; the metric as in aac-metrics. Deliberate differences: models
+    Source: Dixit et al. 2024 (arXiv:2411.00321) for the metric, as in aac-metrics; Wu et al. 2023 (arXiv:2211.06687) for the model. Deliberate differences: models
     are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP, which joins the channels one behind the
     other and takes a random window, and are never comparable with these.
     """
@@ -31,7 +31,7 @@ class ClapSimAudio(Metric):
     needs_extra = True
     # what a sound has to do with a text no text can tell
     cases = Cases(identical=(-1.0, 1.0), disjoint=(-1.0, 1.0), single=(-1.0, 1.0))
-    source = "the metric of aac-metrics with the models of Wu et al. 2023 (ICASSP), arXiv:2211.06687; not MS-CLAP"
+    source = "Dixit et al. 2024, arXiv:2411.00321, with models of LAION's CLAP (arXiv:2211.06687), not MS-CLAP"
     definition = (
         "Cosine of the CLAP embeddings of candidate and sound, without references; models of LAION's family, never comparable "
         "with published values of MS-CLAP."

@@ -45,10 +45,10 @@ class Mace(Metric):
     needs_extra = True
     components = ("similarity", "fer")
     cases = Cases(identical=(-1e-6, 1.0), disjoint=(-1.0, 1.0), single=(-1e-6, 1.0))
-    source = "Dixit et al. 2024, arXiv:2411.00321, with the models of Wu et al. 2023 (ICASSP), arXiv:2211.06687; not MS-CLAP"
+    source = "Dixit et al. 2024, arXiv:2411.00321, with models of LAION's CLAP (arXiv:2211.06687), not MS-CLAP"
     definition = (
         "Cosine of the CLAP embeddings of candidate and references, and of the sound where sounds are given; a candidate in "
-        "which an error checker finds a fluency error loses three tenths of it. Never comparable with published values of MS-CLAP."
+        "which an error checker finds a fluency error loses three tenths of it. Never comparable with values of MS-CLAP."
     )
 
     def parameters(self, pairs: CaptionPairs, work: Workspace) -> Mapping[str, str]:

@@ -35,7 +35,7 @@ class ClapSimAudio(evaluate.Metric):
     def _info(self):
         return evaluate.MetricInfo(
             description=DESCRIPTION,
-            citation="the metric of aac-metrics with the models of Wu et al. 2023 (ICASSP), arXiv:2211.06687; not MS-CLAP",
+            citation="Dixit et al. 2024, arXiv:2411.00321, with models of LAION's CLAP (arXiv:2211.06687), not MS-CLAP",
             inputs_description=INPUTS,
             features=datasets.Features(
                 {

@@ -11,7 +11,7 @@ DESCRIPTION = """# MACE
 
 Cosine of the CLAP embeddings of candidate and references, and of the sound where sounds are given;
 a candidate in which an error checker finds a fluency error loses three tenths of it. Never
-comparable with published values of MS-CLAP.
+comparable with values of MS-CLAP.
 """
 
 

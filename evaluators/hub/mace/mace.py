@@ -10,7 +10,7 @@ from unified_audiocaps.evaluators.workspace import Options
 
 DESCRIPTION = """Cosine of the CLAP embeddings of candidate and references, and of the sound where sounds are given;
 a candidate in which an error checker finds a fluency error loses three tenths of it. Never
-comparable with published values of MS-CLAP."""
+comparable with values of MS-CLAP."""
 
 INPUTS = """
 Args:
@@ -37,7 +37,7 @@ class Mace(evaluate.Metric):
     def _info(self):
         return evaluate.MetricInfo(
             description=DESCRIPTION,
-            citation="Dixit et al. 2024, arXiv:2411.00321, with the models of Wu et al. 2023 (ICASSP), arXiv:2211.06687; not MS-CLAP",
+            citation="Dixit et al. 2024, arXiv:2411.00321, with models of LAION's CLAP (arXiv:2211.06687), not MS-CLAP",
             inputs_description=INPUTS,
             features=datasets.Features(
                 {
