@@ -16,8 +16,9 @@ class ClapSim(Metric):
     T is the text side of a CLAP model, which learned from sounds; it reads the text as it is. An empty candidate is embedded
     like any other text.
 
-    Source: Dixit et al. 2024 (arXiv:2411.00321) for the metric, as in aac-metrics; Wu et al. 2023 (arXiv:2211.06687) for the model. Deliberate difference: models
-    are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP and are never comparable with these.
+    Source: Dixit et al. 2024 (arXiv:2411.00321) for the metric, as in aac-metrics; Wu et al. 2023 (ICASSP, arXiv:2211.06687) for
+    the models. Deliberate difference: they are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP
+    and are never comparable with these.
     """
 
     name = "clap_sim"

@@ -17,8 +17,8 @@ class ClapSimAudio(Metric):
     channels at the model's rate, and of one longer than the model's window the middle is heard (models with feature fusion hear
     the whole, shrunk, and three crops drawn by seed 0). A value depends on its clip alone.
 
-    Source: Dixit et al. 2024 (arXiv:2411.00321) for the metric, as in aac-metrics; Wu et al. 2023 (arXiv:2211.06687) for the model. Deliberate differences: models
-    are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP, which joins the channels one behind the
+    Source: Dixit et al. 2024 (arXiv:2411.00321) for the metric, as in aac-metrics; Wu et al. 2023 (ICASSP, arXiv:2211.06687) for
+    the models. Deliberate differences: they are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP, which joins the channels one behind the
     other and takes a random window, and are never comparable with these.
     """
 
