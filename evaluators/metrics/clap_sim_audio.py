@@ -18,8 +18,8 @@ class ClapSimAudio(Metric):
     the whole, shrunk, and three crops drawn by seed 0). A value depends on its clip alone.
 
     Source: Dixit et al. 2024 (arXiv:2411.00321) for the metric, as in aac-metrics; Wu et al. 2023 (ICASSP, arXiv:2211.06687) for
-    the models. Deliberate differences: they are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP, which joins the channels one behind the
-    other and takes a random window, and are never comparable with these.
+    the models. Deliberate differences: they are those of transformers, the family of LAION's CLAP. Published values use MS-CLAP
+    with channels joined one behind the other and a random window, and are never comparable with these.
     """
 
     name = "clap_sim_audio"
