@@ -213,7 +213,7 @@ def compare(
         typer.Option(
             "--metrics",
             metavar="a,b,c",
-            help="`uac metrics` lists them. [default: all that need neither an extra nor a model of yours]",
+            help="`uac metrics` lists them. [default: all of captions that need neither an extra nor a model of yours]",
         ),
     ] = None,
     level: Level = None,
