@@ -1,4 +1,4 @@
-"""How well a sound and a text fit, by a CLAP model: the cosine of their embeddings, the same for the same clip every time.
+"""How well sounds and texts fit, by a CLAP model: the cosine of their embeddings, the same for the same clip every time.
 
 Any `ClapModel` of transformers, from a folder or the Hub, with the preprocessing that its processor asks for. Where that leaves
 things to chance, it is pinned:
@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ..dataset_scripts.errors import InputError, shorten
-from .encoders import local_or_hub, quiet_loading
+from .batches import TokenizedTexts, in_batches, tokenized
+from .encoders import LOADED_AT_ONCE, Embeddings, local_or_hub, quiet_loading
 from .metric import Floats, Signature
+from .ngrams import Ints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,20 +110,60 @@ class Clap:
         Args:
             inputs: what the caller did to get sounds and texts, such as the resampler.
         """
-        return Signature(
-            {
-                **inputs,
-                "metric": "clap_similarity",
-                "version": str(VERSION),
-                "model": self.identity,
-                "dtype": "float32",
-                "sampling_rate_hz": str(self.ear.rate_hz),
-                "window_s": f"{self.ear.window_samples / self.ear.rate_hz:g}",
-                "long": "middle" if self.ear.truncation == "rand_trunc" else f"{self.ear.truncation}_seed_{_SEED}",
-                "short": str(self.ear.extractor.padding),
-                "max_tokens": str(self.max_tokens),
-            }
-        )
+        return Signature({**inputs, "metric": "clap_similarity", "version": str(VERSION), **self.reads, **self.hears})
+
+    @property
+    def reads(self) -> Mapping[str, str]:
+        """What a signature holds of the model and its texts."""
+        return {"model": self.identity, "dtype": "float32", "max_tokens": str(self.max_tokens)}
+
+    @property
+    def hears(self) -> Mapping[str, str]:
+        """What a signature holds of its sounds."""
+        return {
+            "sampling_rate_hz": str(self.ear.rate_hz),
+            "window_s": f"{self.ear.window_samples / self.ear.rate_hz:g}",
+            "long": "middle" if self.ear.truncation == "rand_trunc" else f"{self.ear.truncation}_seed_{_SEED}",
+            "short": str(self.ear.extractor.padding),
+        }
+
+    def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Returns the token ids of `texts`, cut at the model's length limit."""
+        return tokenized(self.tokenizer, texts, self.max_tokens, self.identity)
+
+    def text_vectors(self, texts: TokenizedTexts, batch_tokens: int | None = None) -> Embeddings:
+        """Returns float32[sequences, d], unit length: the embedding of every different sequence.
+
+        Args:
+            texts: what to embed.
+            batch_tokens: bound of tokens per forward, padding included; None for what suits the device.
+        """
+
+        def forward(batch: Ints) -> Embeddings:
+            ids, inside, _ = texts.padded(batch, self.tokenizer.pad_token_id or 0)
+            return self._units(self._text, torch.from_numpy(ids), torch.from_numpy(inside.astype(np.int64)))
+
+        import torch
+
+        vectors: Embeddings = in_batches(texts.lengths, forward, self.device, batch_tokens)
+        return vectors
+
+    def sound_vectors(self, heard: Sequence[Heard]) -> Embeddings:
+        """Returns float32[sounds, d], unit length: the embeddings of a batch of sounds.
+
+        Args:
+            heard: what `Ear.features` returned; all of it goes through the model at once.
+        """
+        return self._units(self._sound, heard)
+
+    def _units(self, forward: Callable[..., Any], *inputs: Any) -> Embeddings:
+        import torch
+
+        with torch.inference_mode():
+            found = np.asarray(torch.nn.functional.normalize(forward(*inputs).float(), dim=-1).cpu().numpy(), np.float32)
+        if not np.isfinite(found).all():
+            raise InputError(f"the CLAP model {self.identity} gives values that are no numbers; its weights may be damaged.")
+        return found
 
     def similarities(self, heard: Sequence[Heard], texts: Sequence[str], batch: int | None = None) -> Floats:
         """Returns float64[n] in [-1, 1]: the cosine of each sound and its text.
@@ -156,14 +199,19 @@ class Clap:
 
         tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
         with torch.inference_mode():
-            sound = self.model.get_audio_features(
-                input_features=torch.from_numpy(np.stack([one for one, _ in heard])).to(self.device),
-                is_longer=torch.tensor([[is_long] for _, is_long in heard]).to(self.device),
-            ).pooler_output
-            text = self.model.get_text_features(
-                input_ids=tokens["input_ids"].to(self.device), attention_mask=tokens["attention_mask"].to(self.device)
-            ).pooler_output
+            sound, text = self._sound(heard), self._text(tokens["input_ids"], tokens["attention_mask"])
             return np.asarray((sound.double() * text.double()).sum(dim=-1).cpu().numpy(), np.float64)
+
+    def _sound(self, heard: Sequence[Heard]) -> Any:
+        import torch
+
+        return self.model.get_audio_features(
+            input_features=torch.from_numpy(np.stack([one for one, _ in heard])).to(self.device),
+            is_longer=torch.tensor([[is_long] for _, is_long in heard]).to(self.device),
+        ).pooler_output
+
+    def _text(self, ids: Any, mask: Any) -> Any:
+        return self.model.get_text_features(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).pooler_output
 
 
 @contextmanager
@@ -178,8 +226,9 @@ def _fixed_draws() -> Iterator[None]:
             np.random.set_state(before)  # noqa: NPY002
 
 
+@lru_cache(maxsize=LOADED_AT_ONCE)
 def load_clap(name: str, device: str) -> Clap:
-    """Returns the CLAP model called `name`.
+    """Returns the CLAP model called `name`, kept for the next call of this process.
 
     Args:
         name: a folder that `save_pretrained` of model and processor wrote, or a repository on the Hub (`owner/name`).

@@ -169,6 +169,7 @@ class Metric(ABC):
         name: snake case; the name of its module.
         title: the name in the literature.
         version: raised whenever a score moves.
+        texts: what candidates and references are; metrics of other texts than captions are used by those who ask for them.
         direction: whether higher or lower is better.
         value_range: closed range of score and per-item values; infinity where a count has no upper end.
         uses: the fields of `Options` that it reads.
@@ -187,6 +188,7 @@ class Metric(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     version: ClassVar[int] = 1
+    texts: ClassVar[Literal["captions", "transcripts", "answers"]] = "captions"
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     uses: ClassVar[tuple[str, ...]] = ()

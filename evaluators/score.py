@@ -110,8 +110,9 @@ def _description(metric: type[Metric]) -> dict[str, Any]:
         "title": metric.title,
         "version": metric.version,
         "definition": metric.definition,
+        "texts": metric.texts,
         "direction": metric.direction,
-        "range": [None if math.isinf(end) else end for end in metric.value_range],  # JSON knows no infinity
+        "range": [bound if math.isfinite(bound) else None for bound in metric.value_range],  # JSON has no infinity
         "needs_whole_corpus": metric.needs_whole_corpus,
         "components": list(metric.components),
         "requires": list(metric.requires),

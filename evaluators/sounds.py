@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from ..dataset_scripts.errors import InputError, Problem, shorten
 
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".opus")
@@ -33,3 +36,16 @@ def sounds_by_id(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
             [Problem("E_SOUND", f"there is no sound for id {shorten(id_)}", id=id_) for id_ in missing],
         )
     return found
+
+
+def mono_samples(path: Path, rate_hz: int) -> npt.NDArray[np.float32]:
+    """Returns float32[n]: the mean of a file's channels, resampled (soxr, high quality).
+
+    Raises:
+        SoundError: the file is missing or cannot be read.
+        MissingRequirementError: it must be resampled and soxr is not installed.
+    """
+    from ..dataset_scripts.sound.samples import read, resampled, to_mono
+
+    samples: npt.NDArray[np.float32] = resampled(to_mono(read(path)), rate_hz).samples[0]
+    return samples

@@ -212,7 +212,7 @@ def compare(
         typer.Option(
             "--metrics",
             metavar="a,b,c",
-            help="`uac metrics` lists them. [default: all that need neither an extra nor a model of yours]",
+            help="`uac metrics` lists them. [default: all of captions that need neither an extra nor a model of yours]",
         ),
     ] = None,
     level: Level = None,
@@ -261,7 +261,8 @@ def compare(
     names = listed([metric_names or ""])
     if metric_names is not None and not names:
         raise InputError("--metrics is empty; expected a name such as cider_d (`uac metrics` lists them).")
-    names = names or [name for name in METRICS.names() if not METRICS.get(name).needs_extra]
+    facts = [METRICS.get(name) for name in METRICS.names()]
+    names = names or [metric.name for metric in facts if metric.texts == "captions" and not metric.needs_extra]
     chosen_metrics(names)  # a wrong name is told before anything is read
     predicted_a, predicted_b = read_predictions(a), read_predictions(b)
     expected = _expected(references, benchmark, data)

@@ -12,6 +12,8 @@ from unified_audiocaps.evaluators.workspace import Options
 
 from .golden.stand_in_spice import stand_in_spice
 from .tiny_checker import write_tiny_checker
+from .tiny_clap import write_sounds, write_tiny_clap
+from .tiny_encoder import write_tiny_encoder
 
 
 def spice_file(folder: Path, pairs: CaptionPairs) -> Path:
@@ -28,7 +30,10 @@ def spice_file(folder: Path, pairs: CaptionPairs) -> Path:
 
 # by field of `Options`: makes a value for it, for these pairs, in a folder of its own
 MAKERS: Mapping[str, Callable[[Path, CaptionPairs], Any]] = {
+    "bert": lambda folder, _: str(write_tiny_encoder(folder)),
     "checker": lambda folder, _: str(write_tiny_checker(folder)),
+    "clap": lambda folder, _: str(write_tiny_clap(folder)),
+    "sounds": write_sounds,
     "spice": spice_file,
 }
 

@@ -1,6 +1,12 @@
-"""A CLAP model with few random weights, made on the spot: nothing is downloaded."""
+"""A CLAP model with few random weights, and sounds for it, made on the spot: nothing is downloaded."""
 
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unified_audiocaps.evaluators.pairs import CaptionPairs
 
 RATE_HZ, WINDOW_S = 8000, 2
 
@@ -34,3 +40,18 @@ def write_tiny_clap(folder: Path, *, is_fused: bool = False, seed: int = 0) -> P
     model.save_pretrained(folder)
     ClapProcessor(extractor, tokenizer).save_pretrained(folder)
     return folder
+
+
+def write_sounds(folder: Path, pairs: "CaptionPairs") -> Mapping[str, Path]:
+    """Writes a stereo wav file per id into `folder`, with a tone, noise and a length of its own; some are long."""
+    import numpy as np
+    import soundfile
+
+    found = {}
+    for id_ in pairs.ids:
+        random = np.random.default_rng(zlib.crc32(id_.encode()))
+        t = np.arange(random.integers(500, 3 * RATE_HZ)) / RATE_HZ
+        tone = 0.3 * np.sin(2 * np.pi * random.uniform(100, 3000) * t)
+        found[id_] = folder / f"{id_}.wav"
+        soundfile.write(found[id_], np.stack((tone, 0.1 * random.normal(size=len(t))), axis=1), RATE_HZ)
+    return found

@@ -25,6 +25,7 @@ from stand_in_spice import stand_in_spice
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # the models of random weights that the tests make
 COMMAND = "python tests/golden/compute.py"
 DELTA_LONG = 0.1703
 
@@ -36,6 +37,10 @@ def main() -> None:
     classic(candidates, references)
     described(candidates, references)
     embedded(candidates, references)
+    bert_score(candidates, references)
+    clap([item["id"] for item in items], candidates, references)
+    transcribed(candidates, references)
+    answered()
 
 
 def save(metric: str, tool: str, tolerance: float, corpus: dict, per_item: dict, **more: object) -> None:
@@ -264,10 +269,8 @@ def mean(values: list[float]) -> float:
 def error_probabilities(candidates: list[str]) -> list[float]:
     """What the tests' own checkpoint says of each candidate: the formulas of FENSE, one text per forward."""
     import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    sys.path.insert(0, str(HERE.parent))
     from tiny_checker import write_tiny_checker
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         content = torch.load(write_tiny_checker(Path(folder)))
@@ -329,6 +332,138 @@ def ranked(scores: list[list[float]]) -> dict[str, list[float]]:
     discrimination = [1 - sum(score >= row[i] - DELTA_LONG / 2 for score in row) / len(row) for i, row in enumerate(scores)]
     harmonic = [2 * s * d / (s + d) if s > 0 else 0.0 for s, d in zip(similarity, discrimination, strict=True)]
     return {"date": harmonic, "date_similarity": similarity, "date_discrimination": discrimination}
+
+
+def bert_score(candidates: list[str], references: list[list[str]]) -> None:
+    """BERTScore by torch, one pair at a time, with the model of random weights that the tests make."""
+    import torch
+    from tiny_encoder import write_tiny_encoder
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = write_tiny_encoder(Path(tempfile.mkdtemp()))
+    model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+    def vectors(text: str) -> list:
+        ids = tokenizer(text)["input_ids"]
+        ids = [*ids[:61], ids[-1]] if len(ids) > 62 else ids  # the model has 62 positions; the last token marks the end
+        with torch.inference_mode():
+            return list(model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0][1:-1])
+
+    def best(one: list, others: list) -> float:
+        cosine = torch.nn.functional.cosine_similarity
+        return sum(max(0.0, *(float(cosine(x, y, dim=0)) for y in others)) for x in one) / len(one)
+
+    rows = []
+    for candidate, texts in zip(candidates, references, strict=True):
+        ours = vectors(candidate)
+        shares = [(best(ours, theirs), best(theirs, ours)) for theirs in map(vectors, texts)]
+        f1 = max(2 * precision * recall / (precision + recall) for precision, recall in shares)
+        rows.append((f1, max(precision for precision, _ in shares), max(recall for _, recall in shares)))
+    names = ("bert_score", "bert_score_precision", "bert_score_recall")
+    columns = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    corpus = {name.removeprefix("bert_score_"): mean(values) for name, values in columns.items()}
+    tool = f"one pair at a time by torch {importlib.metadata.version('torch')}, model of tests/tiny_encoder.py"
+    save("bert_score", tool, 1e-5, corpus, columns)
+
+
+def clap(ids: list[str], candidates: list[str], references: list[list[str]]) -> None:
+    """CLAP-sim and MACE by transformers' own model, one text and one sound at a time, with the tests' own weights."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    import soundfile
+    import torch
+    from tiny_clap import RATE_HZ, WINDOW_S, write_sounds, write_tiny_clap
+    from transformers import ClapModel, ClapProcessor
+
+    folder = write_tiny_clap(Path(tempfile.mkdtemp()))
+    model, processor = ClapModel.from_pretrained(folder).eval(), ClapProcessor.from_pretrained(folder)
+    window = WINDOW_S * RATE_HZ
+
+    def text_vector(text: str):
+        # the model has 64 positions, the first two of which are no text's
+        inputs = processor.tokenizer([text], truncation=True, max_length=60, return_tensors="pt")
+        return model.get_text_features(**inputs).pooler_output[0]
+
+    def sound_vector(path: Path):
+        samples = soundfile.read(path, dtype="float32")[0].mean(axis=1)
+        begin = max(0, len(samples) - window) // 2
+        inputs = processor.feature_extractor(
+            np.asarray(samples[begin : begin + window]), sampling_rate=RATE_HZ, return_tensors="pt"
+        )
+        return model.get_audio_features(**inputs).pooler_output[0]
+
+    sounds = write_sounds(Path(tempfile.mkdtemp()), SimpleNamespace(ids=ids))
+    by_text, by_sound = [], []
+    with torch.inference_mode():
+        for id_, candidate, texts in zip(ids, candidates, references, strict=True):
+            ours = text_vector(candidate)
+            cosines = [float(torch.nn.functional.cosine_similarity(ours, text_vector(text), dim=0)) for text in texts]
+            by_text.append(sum(cosines) / len(cosines))
+            by_sound.append(float(torch.nn.functional.cosine_similarity(ours, sound_vector(sounds[id_]), dim=0)))
+    tool = f"transformers {importlib.metadata.version('transformers')}, model and sounds of tests/tiny_clap.py"
+    for metric, values in {"clap_sim": by_text, "clap_sim_audio": by_sound}.items():
+        save(metric, tool, 1e-5, {metric: mean(values)}, {metric: values})
+    both = [(text + sound) / 2 for text, sound in zip(by_text, by_sound, strict=True)]
+    errors = [float(probability > 0.97) for probability in error_probabilities(candidates)]
+    values = [value * (0.7 if error else 1.0) for value, error in zip(both, errors, strict=True)]
+    corpus = {"mace": mean(values), "similarity": mean(both), "fer": mean(errors)}
+    save("mace", tool, 1e-5, corpus, {"mace": values, "mace_similarity": both, "mace_fer": errors})
+
+
+def transcribed(candidates: list[str], references: list[list[str]]) -> None:
+    """WER and CER by the table of edit distances, filled cell by cell, on text normalised by transformers."""
+    from transformers.models.whisper import english_normalizer
+
+    spellings = importlib.metadata.distribution("whisper-normalizer").locate_file("whisper_normalizer/normalizers/english.json")
+    english = english_normalizer.EnglishTextNormalizer(json.loads(Path(spellings).read_text(encoding="utf-8")))
+    basic = english_normalizer.BasicTextNormalizer()
+
+    def words(text: str) -> list[str]:
+        return english(text).split()
+
+    def letters(text: str) -> list[str]:
+        return list(basic(text).replace(" ", ""))  # of these captions every letter is one code point
+
+    def distance(one: list[str], other: list[str]) -> int:
+        table = {(i, 0): i for i in range(len(one) + 1)} | {(0, j): j for j in range(len(other) + 1)}
+        for i in range(1, len(one) + 1):
+            for j in range(1, len(other) + 1):
+                replaced = table[i - 1, j - 1] + (one[i - 1] != other[j - 1])
+                table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, replaced)
+        return table[len(one), len(other)]
+
+    tool = f"edit distances by hand, normalisers of transformers {importlib.metadata.version('transformers')}"
+    for metric, units in {"wer": words, "cer": letters}.items():
+        best = []
+        for candidate, texts in zip(candidates, references, strict=True):
+            found = [(distance(units(text), units(candidate)), -len(units(text))) for text in texts]
+            best.append(min(found))
+        corpus = sum(errors for errors, _ in best) / sum(-length for _, length in best)
+        save(metric, tool, 1e-12, {metric: corpus}, {metric: [errors / -length for errors, length in best]})
+
+
+def answered() -> None:
+    """Choice accuracy, judged by a person reading the rule."""
+    judged = [
+        ("(B) a dog", ["B"], 1.0),
+        ("b", ["(B) A dog."], 1.0),
+        ("A dog.", ["(B) a dog"], 1.0),
+        ("(A) a dog", ["(B) a dog"], 0.0),
+        ("(B) a cat", ["(B) a dog"], 0.0),
+        ("Yes!", ["no", "yes", "yes"], 1.0),
+        ("seventeen", ["seventeen"], 1.0),
+        ("17", ["seventeen"], 0.0),
+        ("I think yes", ["yes"], 0.0),
+        ("[3.42, 4.11]", ["[3.42, 4.11]"], 1.0),
+        ("", ["yes"], 0.0),
+    ]
+    items = [
+        {"id": str(place), "candidate": candidate, "references": texts} for place, (candidate, texts, _) in enumerate(judged)
+    ]
+    values = [value for _, _, value in judged]
+    corpus = {"choice_accuracy": sum(values) / len(values)}
+    save("choice_accuracy", "judged by hand", 0.0, corpus, {"choice_accuracy": values}, items=items)
 
 
 def mecat(folder: str, candidates: list[str], references: list[list[str]]) -> dict[str, float]:
