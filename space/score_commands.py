@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,21 @@ import typer
 
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
-from .console import AsJson, Data, Device, JsonFile, check_folders, listed, print_json, remark, say, table, write_file, write_json
+from .console import (
+    AsJson,
+    Data,
+    Device,
+    JsonFile,
+    check_folders,
+    check_table_name,
+    listed,
+    print_json,
+    remark,
+    say,
+    table,
+    write_columns,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from ..evaluators.bootstrap import Resampling
@@ -133,15 +146,14 @@ def score(
         raise InputError(
             "there is no predictions file; expected `uac score FILE --references FILE --metrics a,b` (or --explain)."
         )
-    _check_references(references, benchmark)
-    if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
-        raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
+    check_references(references, benchmark)
+    check_table_name("--per-item", per_item)
     check_folders(json_file, per_item)
     if not interval and (level, resamples, seed) != (None, None, None):
         raise InputError("--level, --resamples and --seed are for intervals; add --interval.")
-    resampling = _resampling(level, resamples, seed) if interval else None
+    resampling = chosen_resampling(level, resamples, seed) if interval else None
     predicted = read_predictions(predictions)
-    expected = _expected(references, benchmark, data)
+    expected = expected_references(references, benchmark, data)
     options = expected.options(
         encoder=encoder,
         checker=checker,
@@ -159,9 +171,9 @@ def score(
     results = score_pairs(pairs, names, options, interval=resampling)
     rows = []
     for result in results:
-        rows.append((result.metric, f"{result.score:.6f}", _enclosed(result.interval), result.signature.digest))
+        rows.append((result.metric, f"{result.score:.6f}", enclosed(result.interval), result.signature.digest))
         rows.extend((f"  {name}", f"{value:.6f}", "", "") for name, value in result.components.items())
-    header = ("METRIC", "SCORE", _level_title(resampling), "SIGNATURE")
+    header = ("METRIC", "SCORE", level_title(resampling), "SIGNATURE")
     shown = (0, 1, 2, 3) if resampling else (0, 1, 3)
     table([[row[i] for i in shown] for row in rows], [header[i] for i in shown])
     say(f"{len(pairs.ids):,} clips, {time.perf_counter() - started:.1f} s")
@@ -173,16 +185,10 @@ def score(
     if json_file is not None:
         write_json(json_file, {"n": len(pairs.ids), "results": [result.to_json() for result in results]})
     if per_item is not None:
-        import pyarrow as pa
-        import pyarrow.csv
-        import pyarrow.parquet
-
         columns: dict[str, Any] = {"id": list(pairs.ids)}
         for result in results:
             columns.update(result.columns())
-        content = io.BytesIO()
-        (pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table)(pa.table(columns), content)
-        write_file(per_item, content.getvalue())
+        write_columns(per_item, columns)
 
 
 def _explain(names: list[str]) -> None:
@@ -256,16 +262,16 @@ def compare(
     from ..evaluators.pairs import CaptionPairs
     from ..evaluators.score import chosen_metrics
 
-    _check_references(references, benchmark)
+    check_references(references, benchmark)
     check_folders(json_file)
-    resampling = _resampling(level, resamples, seed)
+    resampling = chosen_resampling(level, resamples, seed)
     names = listed([metric_names or ""])
     if metric_names is not None and not names:
         raise InputError("--metrics is empty; expected a name such as cider_d (`uac metrics` lists them).")
     names = names or [name for name in METRICS.names() if not METRICS.get(name).needs_extra]
     chosen_metrics(names)  # a wrong name is told before anything is read
     predicted_a, predicted_b = read_predictions(a), read_predictions(b)
-    expected = _expected(references, benchmark, data)
+    expected = expected_references(references, benchmark, data)
 
     def joined(file: Path, predicted: dict[str, str]) -> CaptionPairs:
         resolved = expected.resolved(predicted, file)
@@ -294,12 +300,12 @@ def compare(
     comparisons = compare_pairs(pairs_a, pairs_b, names, options, options_b=options_b, resampling=resampling)
     rows = [
         (
-            *(one.metric, f"{one.a.score:.6f}", f"{one.b.score:.6f}", f"{one.difference:+.6f}", _enclosed(one.interval, "+")),
+            *(one.metric, f"{one.a.score:.6f}", f"{one.b.score:.6f}", f"{one.difference:+.6f}", enclosed(one.interval, "+")),
             *(f"{one.p_value:.4f}", f"{one.wins:,}", f"{one.losses:,}", one.a.signature.digest),
         )
         for one in comparisons
     ]
-    table(rows, ("METRIC", "A", "B", "A - B", _level_title(resampling), "P", "WON", "LOST", "SIGNATURE"))
+    table(rows, ("METRIC", "A", "B", "A - B", level_title(resampling), "P", "WON", "LOST", "SIGNATURE"))
     say(f"{comparisons[0].n:,} clips, {resampling}, {time.perf_counter() - started:.1f} s")
     for one in comparisons:
         for system in (one.a, one.b) if one.a is not one.b else (one.a,):
@@ -313,12 +319,18 @@ def compare(
         write_json(json_file, {"a": str(a), "b": str(b), "n": comparisons[0].n, "results": results})
 
 
-def _check_references(references: Path | None, benchmark: str | None) -> None:
+def check_references(references: Path | None, benchmark: str | None) -> None:
+    """Raises unless references come from exactly one place.
+
+    Raises:
+        InputError: from none, or from two.
+    """
     if (references is None) == (benchmark is None):
         raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
 
 
-def _resampling(level: float | None, resamples: int | None, seed: int | None) -> Resampling:
+def chosen_resampling(level: float | None, resamples: int | None, seed: int | None) -> Resampling:
+    """Returns how to resample; what was not chosen has its default."""
     from ..evaluators.bootstrap import LEVEL, RESAMPLES, SEED, Resampling
 
     return Resampling(
@@ -328,16 +340,18 @@ def _resampling(level: float | None, resamples: int | None, seed: int | None) ->
     )
 
 
-def _enclosed(interval: Interval | None, sign: str = "") -> str:
+def enclosed(interval: Interval | None, sign: str = "") -> str:
+    """Returns an interval as tables print it."""
     return f"[{interval.low:{sign}.6f}, {interval.high:{sign}.6f}]" if interval else ""
 
 
-def _level_title(resampling: Resampling | None) -> str:
+def level_title(resampling: Resampling | None) -> str:
+    """Returns the title of a column of intervals."""
     return f"{100 * resampling.level:g} % INTERVAL" if resampling else ""
 
 
 @dataclass(frozen=True)
-class _Expected:
+class Expected:
     """References by id, and what a benchmark says beside them."""
 
     references: Mapping[str, tuple[str, ...]]
@@ -359,16 +373,17 @@ class _Expected:
         return Options.of(sounds=sounds_by_id(sounds, self.references) if sounds else None, **given)
 
 
-def _expected(references: Path | None, benchmark: str | None, data: Path | None) -> _Expected:
+def expected_references(references: Path | None, benchmark: str | None, data: Path | None) -> Expected:
+    """Returns the references of a file or of a benchmark."""
     from ..evaluators.files import read_references
 
     if references is not None:
-        return _Expected(read_references(references))
+        return Expected(read_references(references))
     from ..leaderboard.benchmark import benchmark_by_id, load_items
 
     definition = benchmark_by_id(benchmark or "")
     items = load_items(definition, data or Settings.from_environment().data)
-    return _Expected(items.references, definition.encoder, definition.subtask, items.resolve)
+    return Expected(items.references, definition.encoder, definition.subtask, items.resolve)
 
 
 def _resolve(predicted: dict[str, str], resolve: Callable[[str], str | None], file: Path) -> dict[str, str]:
