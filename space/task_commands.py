@@ -97,9 +97,9 @@ def retrieval(
 ) -> None:
     """Rank clips for captions and captions for clips: R@1, R@5, R@10, median and mean rank, mAP@10, both ways.
 
-    Similarity is the cosine, or what --scores says. Of equal scores the wrong answers come first. Files are read where they lie,
-    so they may be larger than memory. --interval draws queries anew (bootstrap, BCa); the captions of one clip are drawn one by
-    one, which makes intervals of text to audio a little narrow. A median has none.
+    Similarity is the cosine, or what --scores says: a matrix that is read in tiles and may be larger than memory. Of equal scores
+    the wrong answers come first. --interval draws queries anew (bootstrap, BCa); the captions of one clip are drawn one by one,
+    which makes intervals of text to audio a little narrow. A median has none.
 
     Example: uac retrieval text.npy audio.npy --clip-of clip_of.csv --model "laion/clap-htsat-unfused" --interval
     """
@@ -571,7 +571,7 @@ def categories(
 ) -> None:
     """Mean cosine distance of items within categories and between them; every category counts alike.
 
-    Captions that tell more lie further apart within a category, and categories further from each other.
+    The distance is 1 - cosine. No item is compared with itself; categories of one item have no distance within.
 
     Example: uac distance categories captions.npy --labels categories.txt --model minilm
     """
