@@ -8,6 +8,7 @@
     |   `-- AccessError                              it is gated or private: says where to go
     |-- RecordError(ValueError)                    an upstream file holds something that its format forbids
     |-- SoundError(ValueError)                     a sound file cannot be read, or is of no use; says why in one word, too
+    |-- EndpointError(OSError)                     a model's endpoint refuses, is gone, or answers what cannot be used
     |-- StorageError(OSError)                      a folder cannot be written: the disk is full, or the write was refused
     |-- InputError(ValueError)                     what the user handed in is wrong; lists every problem found
     |-- MissingRequirementError(ImportError)       a package, program or model is not installed
@@ -79,6 +80,10 @@ class OfflineError(FetchError):
 
 class AccessError(FetchError):
     """The files are gated, private, or to be had by hand only: the message says where to go."""
+
+
+class EndpointError(UnifiedAudioCapsError, OSError):
+    """A model's endpoint refuses, is gone, or answers what cannot be used."""
 
 
 class StorageError(UnifiedAudioCapsError, OSError):

@@ -1,4 +1,4 @@
-"""Defaults that a user may set once: `UAC_*` environment variables, read here and nowhere else.
+"""Defaults that a user may set once: `UAC_*` environment variables (and `OPENAI_API_KEY`), read here and nowhere else.
 
 Arguments of a function or command come first, these settings second; there is no third place.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+
+# names that other programs use for the same thing
+_ALSO_READ = {"judge_key": "OPENAI_API_KEY"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Settings:
         checker: fluency error checker of DATE, FER and FENSE (`UAC_CHECKER`); empty means none.
         clap: CLAP model of the metrics that compare texts with sound (`UAC_CLAP`); empty means none.
         device: `auto`, `cpu` or `cuda` (`UAC_DEVICE`).
+        judge_key: API key of the endpoint that judges; empty means `OPENAI_API_KEY`, or none; never printed (`UAC_JUDGE_KEY`).
         cache_bytes: bound of the cache of reference-side work under `home` (`UAC_CACHE_BYTES`); 0 turns it off.
         lease_s: seconds a worker may be silent before its job is given to another one (`UAC_LEASE_S`).
         heartbeat_s: seconds between two renewals of a lease (`UAC_HEARTBEAT_S`).
@@ -39,6 +43,7 @@ class Settings:
     checker: str = ""
     clap: str = ""
     device: str = "auto"
+    judge_key: str = field(default="", repr=False)
     cache_bytes: int = 4_000_000_000
     lease_s: float = 20.0
     heartbeat_s: float = 5.0
@@ -64,16 +69,16 @@ class Settings:
         """
         variables = os.environ if environment is None else environment
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            raw = variables.get(f"UAC_{field.name.upper()}")
+        for one in fields(cls):
+            raw = variables.get(f"UAC_{one.name.upper()}") or variables.get(_ALSO_READ.get(one.name, ""))
             if not raw:
                 continue
-            kind: Callable[[str], Any] = type(field.default)
+            kind: Callable[[str], Any] = type(one.default)
             try:
-                values[field.name] = Path(raw).expanduser() if isinstance(field.default, Path) else kind(raw)
+                values[one.name] = Path(raw).expanduser() if isinstance(one.default, Path) else kind(raw)
             except ValueError:
-                expected = {"int": "a whole number", "float": "a number"}[type(field.default).__name__]
-                raise InputError(f"UAC_{field.name.upper()} is {raw!r}; expected {expected}.") from None
+                expected = {"int": "a whole number", "float": "a number"}[type(one.default).__name__]
+                raise InputError(f"UAC_{one.name.upper()} is {raw!r}; expected {expected}.") from None
         values.setdefault("home", cls.home.expanduser())
         return cls(**values)
 

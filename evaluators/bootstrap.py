@@ -117,6 +117,24 @@ def score_interval(metric: Metric, stats: Floats, plan: Resampling) -> Interval:
     return _bca(_score(metric, stats), resampled(metric, stats, plan), _without_one(metric, stats), plan.level)
 
 
+def mean_intervals(columns: Floats, plan: Resampling) -> list[Interval]:
+    """Returns the confidence interval of the mean of every column; a share is the mean of zeros and ones.
+
+    Args:
+        columns: float64[n, k], a row per item.
+        plan: level, number of resamples and seed.
+
+    Raises:
+        InputError: there is only one item.
+    """
+    _check(columns)
+    n = len(columns)
+    means = columns.mean(axis=0)
+    draws = np.concatenate([counts @ columns / n for counts in plan.counts(n)])
+    jackknife = (columns.sum(axis=0) - columns) / (n - 1)
+    return [_bca(float(means[i]), draws[:, i], jackknife[:, i], plan.level) for i in range(columns.shape[1])]
+
+
 def paired_test(metric: Metric, ours: Floats, theirs: Floats, plan: Resampling) -> PairedTest:
     r"""Returns the difference of two systems, its interval and the p-value of no difference.
 

@@ -193,7 +193,7 @@ This file is written by `uac docs` from the metric itself.
 
 
 def _app(metric: type[Metric]) -> str:
-    models = "".join(f", {name}={_literal(MODELS[name])}" for name in metric.needs if name in MODELS)
+    models = [f"{name}={_literal(MODELS[name])}" for name in metric.needs if name in MODELS]
     # what people hand in beside the texts: name of the input, its element, the option that it becomes
     inputs = []
     if _listens(metric):
@@ -203,7 +203,8 @@ def _app(metric: type[Metric]) -> str:
         element = 'gr.File(type="filepath", label="SPICE values: csv or jsonl with id (0, 1, ...) and spice")'
         inputs.append(("spice", element, "spice=Path(spice) if spice else None"))
     parameters = "".join(f", {name}" for name, _, _ in inputs)
-    chosen = "".join(f", {option}" for _, _, option in inputs) + models
+    chosen = [option for _, _, option in inputs] + models
+    options = ", ".join(chosen) if len(chosen) < 2 else "".join(f"\n            {one}," for one in chosen) + "\n        "
     elements = "".join(f"    {name} = {element}\n" for name, element, _ in inputs)
     imports = "from pathlib import Path\n\n" if inputs else ""
     return f'''"""A page to try {metric.title}; written by `uac docs`."""
@@ -227,7 +228,7 @@ def compute(predictions, references{"".join(f", {name}=None" for name, _, _ in i
     candidates = predictions.splitlines()
     accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
     try:
-        options = Options.of({chosen.removeprefix(", ")})
+        options = Options.of({options})
         result = score(CaptionPairs.in_order(candidates, accepted), [{_literal(metric.name)}], options)[0]
     except UnifiedAudioCapsError as error:
         raise gr.Error(str(error)) from error

@@ -16,7 +16,7 @@ import typer
 
 from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
-from . import score_commands, sound_commands
+from . import judging_commands, score_commands, sound_commands, task_commands
 from .console import AsJson, Data, listed, print_json, say, table, write_file
 from .mecat_commands import mecat_app
 
@@ -586,6 +586,8 @@ def mix(
 
 score_commands.register(app)
 app.add_typer(mecat_app, name="mecat")
+task_commands.register(app)
+judging_commands.register(app)
 sound_commands.register(app)
 
 
@@ -728,8 +730,9 @@ def docs(
 def command_summaries() -> list[tuple[str, str]]:
     """Returns name and first help line of every command, in the order of the overview."""
     commands = [("", command) for command in app.registered_commands]
-    for name, group in (("mecat ", mecat_app), ("publish ", publish_app)):
-        commands += [(name, command) for command in group.registered_commands]
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            commands += [(f"{group.name} ", command) for command in group.typer_instance.registered_commands]
     return [
         (prefix + (command.name or command.callback.__name__), (command.callback.__doc__ or "").strip().split("\n")[0])
         for prefix, command in commands

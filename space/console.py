@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +72,39 @@ def write_file(path: Path, content: bytes) -> None:
         return
     with atomic.storage_errors(path.parent, f"{path.name} was not written."):
         atomic.write_bytes(path, content)
+
+
+def check_table_name(option: str, path: Path | None) -> None:
+    """Raises where `write_columns` could not tell what to write.
+
+    Args:
+        option: the option that names the file.
+        path: the file; None for none.
+
+    Raises:
+        InputError: its name ends in something else than .csv or .parquet.
+    """
+    if path is not None and path.suffix not in {".csv", ".parquet"}:
+        raise InputError(f"{option} is {path.name!r}; expected a name that ends in .csv or .parquet.")
+
+
+def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
+    """Writes a csv or parquet file that the user asked for, whole or not at all.
+
+    Args:
+        path: ends in .csv or .parquet.
+        columns: values by column, all of one length.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    content = io.BytesIO()
+    (pa.csv.write_csv if path.suffix == ".csv" else pa.parquet.write_table)(pa.table(dict(columns)), content)
+    write_file(path, content.getvalue())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -16,6 +16,7 @@ from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
 from ..dataset_scripts.source import describe_sources
 from ..evaluators import hub_files
+from ..evaluators.meta import FACETS, saved_results
 from ..evaluators.metric import METRICS, range_in_words
 from ..evaluators.score import describe_metrics
 from ..leaderboard.benchmark import BENCHMARKS
@@ -56,6 +57,7 @@ def _with_tables(text: str, commands: Iterable[tuple[str, str]]) -> str:
         "metrics": _metrics(),
         "benchmarks": _benchmarks(),
         "commands": _rows(("command", "what it does"), ((f"`uac {name}`", summary) for name, summary in commands)),
+        "meta": _meta(),
         "settings": _settings(),
         "errors": _errors(),
     }
@@ -99,6 +101,16 @@ def _benchmarks() -> Iterator[str]:
         for b in BENCHMARKS
     ]
     return _rows(("benchmark", "title", "clips", "ranked by", "references from", "definition"), rows)
+
+
+def _meta() -> Iterator[str]:
+    columns = (*FACETS, "total")
+    rows = []
+    for name, results in saved_results().items():
+        for metric, found in results.items():
+            figures = (f"{100 * found['accuracy'][one]:.1f}" if one in found["accuracy"] else "–" for one in columns)
+            rows.append((f"`{name}`", f"`{metric}`", *figures, f"`{found['digest']}`"))
+    return _rows(("pairs", "metric", *columns, "signature"), rows)
 
 
 def _settings() -> Iterator[str]:

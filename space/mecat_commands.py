@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
-from .console import Data, Device, JsonFile, check_folders, remark, say, table, write_file, write_json
+from .console import Data, Device, JsonFile, check_folders, check_table_name, remark, say, table, write_columns, write_json
 from .score_commands import BatchTokens, Checker, Encoder, Level, Precision, Resamples, Seed, enclosed, level_title, resampling
 
 if TYPE_CHECKING:
@@ -139,8 +138,7 @@ def _evaluate(
     from ..evaluators.mecat import evaluate, metrics_of
     from ..evaluators.workspace import Options
 
-    if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
-        raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
+    check_table_name("--per-item", per_item)
     check_folders(json_file, per_item)
     resampled = resampling(*plan)
     read = {file: read_keyed_texts(file, column) for file in dict.fromkeys(files.values())}
@@ -183,10 +181,4 @@ def _evaluate(
     if json_file is not None:
         write_json(json_file, report.to_json())
     if per_item is not None:
-        import pyarrow as pa
-        import pyarrow.csv
-        import pyarrow.parquet
-
-        content = io.BytesIO()
-        (pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table)(pa.table(report.columns()), content)
-        write_file(per_item, content.getvalue())
+        write_columns(per_item, report.columns())

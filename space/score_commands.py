@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,21 @@ import typer
 
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
-from .console import AsJson, Data, Device, JsonFile, check_folders, listed, print_json, remark, say, table, write_file, write_json
+from .console import (
+    AsJson,
+    Data,
+    Device,
+    JsonFile,
+    check_folders,
+    check_table_name,
+    listed,
+    print_json,
+    remark,
+    say,
+    table,
+    write_columns,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from ..evaluators.bootstrap import Resampling
@@ -134,13 +147,12 @@ def score(
         raise InputError(
             "there is no predictions file; expected `uac score FILE --references FILE --metrics a,b` (or --explain)."
         )
-    _check_references(references, benchmark)
-    if per_item is not None and per_item.suffix not in {".csv", ".parquet"}:
-        raise InputError(f"--per-item is {per_item.name!r}; expected a name that ends in .csv or .parquet.")
+    check_references(references, benchmark)
+    check_table_name("--per-item", per_item)
     check_folders(json_file, per_item)
     resampled = resampling(interval, level, resamples, seed)
     predicted = read_predictions(predictions)
-    expected = _expected(references, benchmark, data)
+    expected = expected_references(references, benchmark, data)
     options = expected.options(
         encoder=encoder,
         checker=checker,
@@ -172,16 +184,10 @@ def score(
     if json_file is not None:
         write_json(json_file, {"n": len(pairs.ids), "results": [result.to_json() for result in results]})
     if per_item is not None:
-        import pyarrow as pa
-        import pyarrow.csv
-        import pyarrow.parquet
-
         columns: dict[str, Any] = {"id": list(pairs.ids)}
         for result in results:
             columns.update(result.columns())
-        content = io.BytesIO()
-        (pa.csv.write_csv if per_item.suffix == ".csv" else pa.parquet.write_table)(pa.table(columns), content)
-        write_file(per_item, content.getvalue())
+        write_columns(per_item, columns)
 
 
 def _explain(names: list[str]) -> None:
@@ -255,7 +261,7 @@ def compare(
     from ..evaluators.pairs import CaptionPairs
     from ..evaluators.score import chosen_metrics
 
-    _check_references(references, benchmark)
+    check_references(references, benchmark)
     check_folders(json_file)
     resampled = resampling(True, level, resamples, seed)
     names = listed([metric_names or ""])
@@ -265,7 +271,7 @@ def compare(
     names = names or [metric.name for metric in facts if metric.texts == "captions" and not metric.needs_extra]
     chosen_metrics(names)  # a wrong name is told before anything is read
     predicted_a, predicted_b = read_predictions(a), read_predictions(b)
-    expected = _expected(references, benchmark, data)
+    expected = expected_references(references, benchmark, data)
 
     def joined(file: Path, predicted: Mapping[str, Prediction]) -> CaptionPairs:
         resolved = expected.resolved(predicted, file)
@@ -313,7 +319,12 @@ def compare(
         write_json(json_file, {"a": str(a), "b": str(b), "n": comparisons[0].n, "results": results})
 
 
-def _check_references(references: Path | None, benchmark: str | None) -> None:
+def check_references(references: Path | None, benchmark: str | None) -> None:
+    """Raises unless references come from exactly one place.
+
+    Raises:
+        InputError: from none, or from two.
+    """
     if (references is None) == (benchmark is None):
         raise InputError("the references are missing or given twice; expected either --references FILE or --benchmark ID.")
 
@@ -348,7 +359,7 @@ def level_title(plan: Resampling | None) -> str:
 
 
 @dataclass(frozen=True)
-class _Expected:
+class Expected:
     """References by id, and what a benchmark says beside them."""
 
     references: Mapping[str, tuple[str, ...]]
@@ -370,16 +381,17 @@ class _Expected:
         return Options.of(sounds=sounds_by_id(sounds, self.references) if sounds else None, **given)
 
 
-def _expected(references: Path | None, benchmark: str | None, data: Path | None) -> _Expected:
+def expected_references(references: Path | None, benchmark: str | None, data: Path | None) -> Expected:
+    """Returns the references of a file or of a benchmark."""
     from ..evaluators.files import read_references
 
     if references is not None:
-        return _Expected(read_references(references))
+        return Expected(read_references(references))
     from ..leaderboard.benchmark import benchmark_by_id, load_items
 
     definition = benchmark_by_id(benchmark or "")
     items = load_items(definition, data or Settings.from_environment().data)
-    return _Expected(items.references, definition.encoder, definition.subtask, items.resolve)
+    return Expected(items.references, definition.encoder, definition.subtask, items.resolve)
 
 
 def _resolve(predicted: Mapping[str, Prediction], resolve: Callable[[str], str | None], file: Path) -> dict[str, Prediction]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from ..event_clips import write_event_clips
 from .conftest import EXAMPLES
 
@@ -21,6 +23,25 @@ def commands(readme: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith("uac ")]
 
 
+def write_task_files() -> None:
+    """Writes what the examples about other tasks read: small sets that fit together."""
+    random = np.random.default_rng(0)
+    audio = random.normal(size=(6, 4))
+    np.save("audio.npy", audio)
+    np.save("text.npy", np.repeat(audio, 2, axis=0) + 0.1 * random.normal(size=(12, 4)))
+    Path("clip_of.csv").write_text("clip\n" + "".join(f"{i // 2}\n" for i in range(12)), encoding="utf-8")
+    for name in ("real", "generated", "captions"):
+        np.save(f"{name}.npy", random.normal(size=(12, 4)))
+    labels = ["dog", "rain", "bell"]
+    np.save("scores.npy", random.normal(size=(12, 3)))
+    Path("classes.txt").write_text("\n".join(labels), encoding="utf-8")
+    Path("labels.csv").write_text("label\n" + "".join(f"{labels[i % 3]}\n" for i in range(12)), encoding="utf-8")
+    answers = "".join(json.dumps({"id": str(i), "caption": f"I hear a {label}."}) + "\n" for i, label in enumerate(labels))
+    Path("answers.jsonl").write_text(answers, encoding="utf-8")
+    Path("labels_by_id.csv").write_text("id,label\n" + "".join(f"{i},{one}\n" for i, one in enumerate(labels)), encoding="utf-8")
+    Path("ratings.csv").write_text("id,rater,rating\na,x,4\na,y,4\nb,x,2\nb,y,3\n", encoding="utf-8")
+
+
 def test_examples_run_in_the_order_of_the_readme(uac, project_root, tmp_path, monkeypatch):
     readme = project_root / "README.md"
     monkeypatch.chdir(tmp_path)
@@ -31,12 +52,14 @@ def test_examples_run_in_the_order_of_the_readme(uac, project_root, tmp_path, mo
     references = "".join(json.dumps({"id": i, "references": ["a sound", "some noise"]}) + "\n" for i in ids)
     Path("references.jsonl").write_text(references, encoding="utf-8")
     write_event_clips(Path("EVENTS"))
+    write_task_files()
     ran = []
     for command in commands(readme):
         if command[1] != "serve":
             uac(*command[1:])
             ran.append(command[1])
-    assert ran == ["build", "view", "view", "inspect", "play", "build", "view", "score", "compare", "submit"]
+    captions = ["build", "view", "view", "inspect", "play", "build", "view", "score", "compare", "submit"]
+    assert ran == [*captions, "retrieval", "classify", "classify", "distance", "distance", "agreement"]
     assert json.loads(Path("scores.json").read_text())["n"] == len(ids)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     outputs = [

@@ -22,7 +22,10 @@ def compute(predictions, references, sounds=None):
     candidates = predictions.splitlines()
     accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
     try:
-        options = Options.of(sounds={str(place): Path(path) for place, path in enumerate(sounds or [])}, clap="laion/clap-htsat-unfused")
+        options = Options.of(
+            sounds={str(place): Path(path) for place, path in enumerate(sounds or [])},
+            clap="laion/clap-htsat-unfused",
+        )
         result = score(CaptionPairs.in_order(candidates, accepted), ["clap_sim_audio"], options)[0]
     except UnifiedAudioCapsError as error:
         raise gr.Error(str(error)) from error

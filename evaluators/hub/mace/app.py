@@ -21,7 +21,10 @@ def compute(predictions, references):
     candidates = predictions.splitlines()
     accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
     try:
-        options = Options.of(clap="laion/clap-htsat-unfused", checker="echecker_clotho_audiocaps_base")
+        options = Options.of(
+            clap="laion/clap-htsat-unfused",
+            checker="echecker_clotho_audiocaps_base",
+        )
         result = score(CaptionPairs.in_order(candidates, accepted), ["mace"], options)[0]
     except UnifiedAudioCapsError as error:
         raise gr.Error(str(error)) from error

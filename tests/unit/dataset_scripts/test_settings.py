@@ -24,6 +24,15 @@ def test_variables_override_defaults_with_their_types():
     )
 
 
+def test_the_key_of_the_judge_is_not_shown_and_has_two_names():
+    both = {"UAC_JUDGE_KEY": "own", "OPENAI_API_KEY": "other"}
+    settings = Settings.from_environment(both)
+    assert settings.judge_key == "own"
+    assert "own" not in repr(settings)
+    assert Settings.from_environment({"OPENAI_API_KEY": "other"}).judge_key == "other"
+    assert Settings.from_environment({}).judge_key == ""
+
+
 def test_empty_variable_is_no_setting():
     assert Settings.from_environment({"UAC_ENCODER": ""}).encoder == "minilm"
 

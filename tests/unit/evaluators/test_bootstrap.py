@@ -8,7 +8,14 @@ import pytest
 import scipy.stats
 from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.evaluators import bootstrap
-from unified_audiocaps.evaluators.bootstrap import Resampling, order_of_ids, paired_test, resampled, score_interval
+from unified_audiocaps.evaluators.bootstrap import (
+    Resampling,
+    mean_intervals,
+    order_of_ids,
+    paired_test,
+    resampled,
+    score_interval,
+)
 from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
@@ -178,3 +185,16 @@ def test_one_item_has_no_interval():
 def test_numbers_of_items_must_agree():
     with pytest.raises(InputError, match="have 2 and 3 items"):
         paired_test(MEAN, column(1.0, 2.0), column(1.0, 2.0, 3.0), Resampling())
+
+
+def test_a_mean_has_the_interval_of_a_score_that_is_a_mean():
+    columns = np.random.default_rng(5).random((60, 2))
+    metric, plan = METRICS.get("rouge_l")(), Resampling(resamples=300, seed=4)
+    both = mean_intervals(columns, plan)
+    for column, found in zip(columns.T, both, strict=True):
+        expected = score_interval(metric, column[:, None], plan)
+        np.testing.assert_allclose((found.low, found.high), (expected.low, expected.high), rtol=1e-12)
+    (constant,) = mean_intervals(np.ones((5, 1)), plan)
+    assert (constant.low, constant.high) == (1.0, 1.0)
+    with pytest.raises(InputError, match="at least two items"):
+        mean_intervals(np.ones((1, 1)), plan)
