@@ -39,7 +39,7 @@ PAIR_PROMPTS = {
     "difference": "What changes from the first audio to the second?",
     "commonality": "What do the two audios have in common?",
 }
-COLUMNS = ("id", "captions", "qa", "audio_ref", "audio_ref_b", "source_key")
+COLUMNS = ("id", "captions", "qa", "audio_ref", "audio_ref_b", "source_key", "operation", "domain")
 FORMATS = (".jsonl", ".csv", ".parquet")
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -81,7 +81,9 @@ def qa(rows: Rows, *, style: str | None = None) -> pa.Table:
 
 
 def references(rows: Rows, *, style: str | None = None) -> pa.Table:
-    """Returns one row per clip that has captions in a style: `id`, `references` (a list); absent texts are kept.
+    """Returns one row per clip that has captions in a style: `id`, `references` (a list), and `operation` and `domain`.
+
+    Absent texts are kept. `uac score --by operation` reads what it is told to score by from such rows.
 
     Args:
         rows: rows of the schema.
@@ -102,7 +104,8 @@ def references(rows: Rows, *, style: str | None = None) -> pa.Table:
         keep = code == first[row]
     counts = np.bincount(row[keep], minlength=len(listed)).astype(np.int64)
     found = lists(flat.field("text").filter(pa.array(keep)), counts[counts > 0])
-    return pa.table({"id": contiguous(rows["id"]).filter(pa.array(counts > 0)), "references": found})
+    kept = {name: contiguous(rows[name]).filter(pa.array(counts > 0)) for name in ("id", "operation", "domain")}
+    return pa.table({"id": kept.pop("id"), "references": found, **kept})
 
 
 def messages(

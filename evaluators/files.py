@@ -129,6 +129,24 @@ def read_references(path: Path) -> dict[str, tuple[str, ...]]:
     return {row.id: row.references for row in _rows_without_problems(path, scan_references(path), "references")}
 
 
+def read_labels(path: Path, key: str) -> dict[str, str]:
+    """Returns what the lines of a references file say under `key`, by id; `none` where that is null.
+
+    Raises:
+        InputError: as for `read_references`; a line without the key, or with something else than text or a number there.
+    """
+
+    def parse(line: int, item: Mapping[str, object]) -> PredictionRow:
+        id_ = _id_of(item)
+        found = _required(item, key, id_)
+        if isinstance(found, list | dict):
+            raise _LineError("E_TYPE", f"{key} is {_kind(found)}; expected text or a number", id_=id_, column=key)
+        return PredictionRow(line, id_, "none" if found is None else str(found))
+
+    _file_format(path, FORMATS[:1])
+    return {row.id: row.caption for row in _rows_without_problems(path, _scan_jsonl(path, parse), "labels")}
+
+
 def read_spice(path: Path) -> list[SpiceRow]:
     """Returns the SPICE values of a file, in its order.
 

@@ -108,17 +108,18 @@ class GroupedBenchmark:
 
 @dataclass(frozen=True)
 class GroupReport:
-    """What the metrics say about one group; `ids` are in the order of the results' per-item values."""
+    """What the metrics say about one group.
+
+    Attributes:
+        group: the items.
+        ids: in the order of the results' per-item values.
+        results: one per metric; where items have a difficulty, `parts` holds the score of each: items are ranked within their
+            group, not within a difficulty.
+    """
 
     group: Group
     ids: tuple[str, ...] = field(repr=False)
     results: tuple[MetricResult, ...]
-
-    def by_level(self, metric: str) -> dict[str, tuple[int, float]]:
-        """Returns number of items and mean value by difficulty; items were ranked within their group, not within a level."""
-        values = next(result.per_item for result in self.results if result.metric == metric)
-        levels = np.array([self.group.levels.get(id_, "") for id_ in self.ids])
-        return {str(level): (int(np.sum(levels == level)), float(values[levels == level].mean())) for level in np.unique(levels)}
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,6 @@ class Report:
                     "subtask": one.group.subtask,
                     "weight": one.group.weight,
                     "results": [result.to_json() for result in one.results],
-                    **({"levels": {metric: _levels(one, metric) for metric in self.metrics}} if one.group.levels else {}),
                 }
                 for one in self.groups
             ],
@@ -181,10 +181,6 @@ class Report:
 
 def _of(results: Iterable[MetricResult], metric: str) -> MetricResult:
     return next(result for result in results if result.metric == metric)
-
-
-def _levels(one: GroupReport, metric: str) -> dict[str, dict[str, float]]:
-    return {level: {"n": n, "score": value} for level, (n, value) in one.by_level(metric).items()}
 
 
 def metrics_of(options: Options) -> tuple[str, ...]:
@@ -223,7 +219,7 @@ def evaluate(
     for group in benchmark.groups:
         texts = named[group.subtask]
         pairs = CaptionPairs.join({id_: texts[id_] for id_ in group.references}, group.references)
-        results = score(pairs, names, replace(options, subtask=group.subtask), interval=interval)
+        results = score(pairs, names, replace(options, subtask=group.subtask), interval=interval, by=group.levels or None)
         reports.append(GroupReport(group, pairs.ids, tuple(results)))
         done(reports[-1])
     return Report(benchmark, tuple(reports))

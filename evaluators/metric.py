@@ -98,6 +98,25 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class PartScore:
+    """What a metric says about some of the items; what it takes from the whole set (n-gram weights, ranks) is that of the set.
+
+    Attributes:
+        n: number of items.
+        score: their value in native range.
+        interval: its confidence interval where one was asked for and there are two items or more.
+    """
+
+    n: int
+    score: float
+    interval: Interval | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the report entry."""
+        return {"n": self.n, "score": self.score, **({"interval": vars(self.interval)} if self.interval else {})}
+
+
+@dataclass(frozen=True)
 class MetricResult:
     """What one metric says about one set of pairs.
 
@@ -112,6 +131,7 @@ class MetricResult:
         item_components: float64[n] by name of the per-item column.
         notes: what was counted on the way, such as empty candidates; a count of 0 is left out.
         interval: confidence interval of the score where one was asked for.
+        parts: the scores of the items by label, sorted, where labels were given.
     """
 
     metric: str
@@ -124,6 +144,7 @@ class MetricResult:
     item_components: Mapping[str, Floats] = field(default_factory=dict, repr=False)
     notes: Mapping[str, int | str] = field(default_factory=dict)
     interval: Interval | None = None
+    parts: Mapping[str, PartScore] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """Returns the report entry: plain values only, full precision."""
@@ -137,7 +158,9 @@ class MetricResult:
             **self.components,
         }
         if self.interval is not None:
-            entry["interval"] = {"low": self.interval.low, "high": self.interval.high, "level": self.interval.level}
+            entry["interval"] = vars(self.interval)
+        if self.parts:
+            entry["parts"] = {label: part.to_json() for label, part in self.parts.items()}
         if self.notes:
             entry["notes"] = dict(self.notes)
         return entry

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..dataset_scripts.errors import InputError, MissingRequirementError, shorten
+from ..dataset_scripts.errors import InputError, MissingRequirementError, Problem, shorten
 from .bootstrap import Resampling, order_of_ids, score_interval
-from .metric import METRICS, Floats, Metric, MetricResult, Signature
+from .metric import METRICS, Floats, Metric, MetricResult, PartScore, Signature
 from .pairs import CaptionPairs
 from .workspace import Options, Workspace
 
@@ -22,6 +23,7 @@ def score(
     options: Options | None = None,
     *,
     interval: Resampling | None = None,
+    by: Mapping[str, str] | None = None,
 ) -> list[MetricResult]:
     """Returns one result per metric; work that metrics share is done once.
 
@@ -30,11 +32,12 @@ def score(
         metrics: names, each at most once.
         options: models and what else may be chosen; None for the defaults.
         interval: how to resample for the results' confidence intervals; None for no intervals.
+        by: label by id, such as the operation of a pair of sounds; each result then holds the score of every label's items.
 
     Raises:
         UnknownNameError: no metric, encoder or subtask is called so.
-        InputError: a metric is named twice or none is named, or a metric cannot score this input (one item for CIDEr-D), or an
-            interval of one item is asked for.
+        InputError: a metric is named twice or none is named, an item has no label, a metric cannot score this input (one item
+            for CIDEr-D), or an interval of one item is asked for.
         MissingRequirementError: a metric needs something that is not installed.
 
     >>> pairs = CaptionPairs.in_order(["rain is falling"], [["rain is falling", "it rains"]])
@@ -43,7 +46,34 @@ def score(
     """
     chosen = chosen_metrics(metrics)
     work = Workspace(pairs, options or Options())
-    return [result_and_stats(metric, pairs, work, interval)[0] for metric in chosen]
+    places = _places(pairs, by)
+    results = []
+    for metric in chosen:
+        result, stats = result_and_stats(metric, pairs, work, interval)
+        parts = {label: _part(metric, stats[rows], interval) for label, rows in places.items()}
+        results.append(replace(result, parts=parts))
+    return results
+
+
+def _places(pairs: CaptionPairs, by: Mapping[str, str] | None) -> dict[str, list[int]]:
+    """Returns the places of each label's items in ascending order of their ids, which is that of resampling."""
+    if by is None:
+        return {}
+    missing = [id_ for id_ in pairs.ids if id_ not in by]
+    if missing:
+        raise InputError(
+            f"{len(missing):,} of {len(pairs):,} items have no label to score them by; expected one for each.",
+            [Problem("E_MISSING_ID", f"id {shorten(id_)} has no label", id=id_) for id_ in missing],
+        )
+    places: dict[str, list[int]] = {label: [] for label in sorted({by[id_] for id_ in pairs.ids})}
+    for place in order_of_ids(pairs.ids):
+        places[by[pairs.ids[place]]].append(place)
+    return places
+
+
+def _part(metric: Metric, stats: Floats, interval: Resampling | None) -> PartScore:
+    enclosed = score_interval(metric, stats, interval) if interval is not None and len(stats) > 1 else None
+    return PartScore(len(stats), float(metric.combine(stats)[0]), enclosed)
 
 
 def chosen_metrics(metrics: Sequence[str]) -> list[Metric]:

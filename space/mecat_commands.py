@@ -158,12 +158,10 @@ def _evaluate(
         rows.append([one.group.name, f"{len(one.ids):,}"])
         for result in one.results:
             rows[-1] += [f"{result.score:.6f}", *([enclosed(result.interval)] if resampled else [])]
-        if one.group.levels:
-            by_level = {metric: one.by_level(metric) for metric in metrics}
-            for name, (n, _) in by_level[metrics[0]].items():
-                rows.append([f"  {name}", f"{n:,}"])
-                for metric in metrics:
-                    rows[-1] += [f"{by_level[metric][name][1]:.6f}", *([""] if resampled else [])]
+        for label, part in one.results[0].parts.items():
+            rows.append([f"  {label}", f"{part.n:,}"])
+            for result in one.results:
+                rows[-1] += [f"{result.parts[label].score:.6f}", *([enclosed(result.parts[label].interval)] if resampled else [])]
     rows.append([benchmark.name, ""])
     for metric in metrics:
         rows[-1] += [f"{report.overall(metric):.6f}", *([""] if resampled else [])]

@@ -115,6 +115,10 @@ def score(
     per_item: Annotated[
         Path | None, typer.Option("--per-item", metavar="FILE", help="Write one row per id (.csv or .parquet).")
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="KEY", help="Also score by the values of KEY in the references: operation, domain."),
+    ] = None,
     interval: Annotated[bool, typer.Option("--interval", help="Add the confidence interval of each score.")] = False,
     level: Level = None,
     resamples: Resamples = None,
@@ -128,9 +132,12 @@ def score(
     --interval says how far a score would move on other clips of the same kind: items are drawn anew (bootstrap, BCa), nothing is
     scored again. To tell two systems apart use `uac compare`: intervals of two scores can overlap where the difference is sure.
 
+    --by prints every score for each value of a key of the references file as well: the operation of pairs of sounds, the domain.
+    Such a score takes n-gram weights and ranks from the whole set.
+
     Example: uac score predictions.jsonl --references references.jsonl --metrics cider_d,date --interval
     """
-    from ..evaluators.files import read_predictions
+    from ..evaluators.files import read_labels, read_predictions
     from ..evaluators.pairs import CaptionPairs
     from ..evaluators.score import chosen_metrics
     from ..evaluators.score import score as score_pairs
@@ -149,6 +156,8 @@ def score(
         )
     check_references(references, benchmark)
     check_table_name("--per-item", per_item)
+    if by is not None and references is None:
+        raise InputError(f"--by {by} reads the references file; expected --references FILE.")
     check_folders(json_file, per_item)
     resampled = resampling(interval, level, resamples, seed)
     predicted = read_predictions(predictions)
@@ -167,11 +176,14 @@ def score(
     )
     pairs = CaptionPairs.join(expected.resolved(predicted, predictions), expected.references)
     started = time.perf_counter()
-    results = score_pairs(pairs, names, options, interval=resampled)
+    labels = read_labels(references, by) if by is not None and references is not None else None
+    results = score_pairs(pairs, names, options, interval=resampled, by=labels)
     rows = []
     for result in results:
         rows.append((result.metric, f"{result.score:.6f}", enclosed(result.interval), result.signature.digest))
         rows.extend((f"  {name}", f"{value:.6f}", "", "") for name, value in result.components.items())
+        for label, part in result.parts.items():
+            rows.append((f"  {by} = {label} ({part.n:,})", f"{part.score:.6f}", enclosed(part.interval), ""))
     header = ("METRIC", "SCORE", level_title(resampled), "SIGNATURE")
     shown = (0, 1, 2, 3) if resampled else (0, 1, 3)
     table([[row[i] for i in shown] for row in rows], [header[i] for i in shown])

@@ -81,11 +81,13 @@ def test_questions_leave_out_absent_ones() -> None:
 
 
 def test_references_keep_absent_texts_and_one_style() -> None:
+    unlabelled = {"operation": None, "domain": None}
     assert views.references(CLIPS).to_pylist() == [
-        {"id": "r0", "references": ["a dog", " ", "None"]},
-        {"id": "r2", "references": ["it moved"]},
+        {"id": "r0", "references": ["a dog", " ", "None"], **unlabelled},
+        {"id": "r2", "references": ["it moved"], **unlabelled},
     ]
-    assert views.references(CLIPS, style="commonality").to_pylist() == [{"id": "r2", "references": ["both bark"]}]
+    found = views.references(CLIPS, style="commonality").to_pylist()
+    assert found == [{"id": "r2", "references": ["both bark"], **unlabelled}]
 
 
 def test_messages_are_chats_with_their_sounds() -> None:

@@ -153,13 +153,15 @@ def test_answers_by_category_and_difficulty(data):
     values = [one.results[0].score for one in report.groups]
     assert report.overall("date") == pytest.approx(np.mean(values), abs=1e-12)
     for one in report.groups:
-        levels = one.by_level("date")
+        levels = one.results[0].parts
         assert set(levels) == {"basic", "intermediate", "advanced", "complex"}
-        assert sum(n * value for n, value in levels.values()) / 18 == pytest.approx(one.results[0].score, abs=1e-12)
+        assert sum(part.n * part.score for part in levels.values()) / 18 == pytest.approx(one.results[0].score, abs=1e-12)
         assert one.results[0].interval is not None
         assert "refs:1|" in one.results[0].signature.text
         assert "subtask:qa" in one.results[0].signature.text
-    assert report.to_json()["groups"][0]["levels"]["date"]["basic"]["n"] == report.groups[0].by_level("date")["basic"][0]
+    basic = report.to_json()["groups"][0]["results"][0]["parts"]["basic"]
+    expected = report.groups[0].results[0].parts["basic"]
+    assert (basic["n"], basic["score"]) == (expected.n, expected.score)
 
 
 def test_a_set_without_a_domain_is_not_the_benchmark(tmp_path, mecat_clips):

@@ -5,6 +5,7 @@ import sys
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.evaluators import ngrams
+from unified_audiocaps.evaluators.bootstrap import Resampling
 from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import describe_metrics, score
@@ -39,6 +40,25 @@ def test_shared_work_is_done_once(monkeypatch):
     monkeypatch.setattr(ngrams, "tokenize", lambda texts: calls.append(1) or tokenize(texts))
     score(PAIRS, ["bleu", "rouge_l", "cider_d"])
     assert len(calls) == 1
+
+
+def test_parts_take_weights_from_the_whole_set():
+    captions = ["a dog barks", "it rains", "a bell rings", "a door slams"]
+    texts = [["a dog is barking"], ["rain falls", "it is raining"], ["a bell rings twice"], ["someone slams a door"]]
+    pairs = CaptionPairs.in_order(captions, texts)
+    by = {"0": "animal", "1": "weather", "2": "thing", "3": "thing"}
+    plan = Resampling(resamples=100)
+    for result in score(pairs, ["bleu", "cider_d", "rouge_l"], interval=plan, by=by):
+        assert {label: part.n for label, part in result.parts.items()} == {"animal": 1, "thing": 2, "weather": 1}
+        assert result.parts["animal"].score == pytest.approx(result.per_item[0], abs=1e-15)
+        assert [part.interval is None for part in result.parts.values()] == [True, False, True]
+        assert result.to_json()["parts"]["thing"]["interval"]["level"] == 0.95
+        if result.metric != "bleu":  # means
+            assert result.parts["thing"].score == pytest.approx(result.per_item[2:].mean(), abs=1e-15)
+    (alone,) = score(CaptionPairs.in_order(captions[2:], texts[2:]), ["bleu"])
+    assert score(pairs, ["bleu"], by=by)[0].parts["thing"].score == pytest.approx(alone.score, abs=1e-15)
+    with pytest.raises(InputError, match="1 of 4 items have no label"):
+        score(pairs, ["bleu"], by={"0": "a", "1": "b", "2": "c"})
 
 
 def test_a_workspace_remembers_by_function():

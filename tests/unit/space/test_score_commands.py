@@ -8,6 +8,7 @@ from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.evaluators.metric import METRICS
 
+from ...event_clips import write_event_clips
 from .command_line import uac
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "space" / "examples"
@@ -167,3 +168,44 @@ def test_help_teaches():
     told = " ".join(uac("compare", "--help").stdout.split())
     for words in ("A - B is the difference", "resamples that draw the same clips", "1 for equal files", "Example: uac compare"):
         assert words in told
+
+
+def test_differences_of_pairs_are_scored_by_operation(tmp_path):
+    build("sample", out=tmp_path / "data")
+    events = write_event_clips(tmp_path / "events")
+    build("adc_acc", out=tmp_path / "data", options={"base": "sample", "events": events, "pairs": 24, "seed": 1})
+    for style in ("difference", "commonality"):
+        references = tmp_path / f"{style}.jsonl"
+        uac("view", "adc_acc", "--as", "references", "--style", style, "--out", references, "--data", tmp_path / "data")
+        rows = [json.loads(line) for line in references.read_text(encoding="utf-8").splitlines()]
+        predictions = tmp_path / "predictions.jsonl"
+        lines = [{"id": row["id"], "caption": f"perhaps {row['references'][0]}"} for row in rows]
+        predictions.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        command = ("score", predictions, "--references", references, "--metrics", "rouge_l,cider_d", "--by", "operation")
+        told = uac(*command, "--interval", *FEW, "--json", tmp_path / "report.json").stdout
+        report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+        for result in report["results"]:
+            assert set(result["parts"]) == {row["operation"] for row in rows} and len(result["parts"]) > 1
+            assert sum(part["n"] for part in result["parts"].values()) == result["n"] == len(rows)
+            mean = sum(part["n"] * part["score"] for part in result["parts"].values()) / result["n"]
+            assert mean == pytest.approx(result["score"], abs=1e-12)
+        assert all(f"operation = {name}" in told for name in report["results"][0]["parts"])
+
+
+@pytest.mark.parametrize(
+    ("key", "lines", "match"),
+    [
+        ("kind", [{"id": "a", "references": ["x"]}], "'kind' is missing; found 'id', 'references'"),
+        ("references", [{"id": "a", "references": ["x"]}], "references is a list; expected text or a number"),
+    ],
+)
+def test_labels_to_score_by_must_be_there(tmp_path, key, lines, match):
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "p.jsonl").write_text('{"id": "a", "caption": "x"}\n')
+    with pytest.raises(InputError, match=match):
+        uac("score", tmp_path / "p.jsonl", "--references", tmp_path / "r.jsonl", "--metrics", "bleu", "--by", key)
+
+
+def test_labels_are_read_from_a_references_file(sample):
+    with pytest.raises(InputError, match="--by operation reads the references file"):
+        uac("score", GOOD, *sample, "--metrics", "bleu", "--by", "operation")
