@@ -1,10 +1,12 @@
 """The board and the submit page in a real browser."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import TimeoutError as Waited
 
 from .conftest import EXAMPLES, wait_for
 
@@ -50,6 +52,18 @@ def test_benchmark_in_the_address_opens_it_and_says_how_to_begin(hub, page):
     picture(page, "board-empty")
 
 
+def attach(page, hub, file):
+    """Fills in the form; a file that was chosen before the page came to life is not sent, and is chosen again."""
+    page.goto(f"{hub.url}/submit?benchmark=sample")
+    page.locator("#system textarea, #system input").first.fill("From the browser")
+    for seconds in (3, 10, 30):
+        page.locator("#file input[type=file]").set_input_files(str(file))
+        with contextlib.suppress(Waited):
+            page.get_by_text(file.name).first.wait_for(timeout=1000 * seconds)
+            return
+    raise AssertionError(f"the page does not show {file.name}")
+
+
 def test_bad_file_is_explained_then_the_corrected_one_reaches_the_board(hub, page, tmp_path):
     good = (EXAMPLES / "tag-template.jsonl").read_text(encoding="utf-8").splitlines()
     bad = tmp_path / "bad.jsonl"
@@ -57,10 +71,7 @@ def test_bad_file_is_explained_then_the_corrected_one_reaches_the_board(hub, pag
     fixed = tmp_path / "fixed.jsonl"
     fixed.write_text("\n".join([*good[:-1], json.dumps({**json.loads(good[-1]), "caption": "a new sound"})]), encoding="utf-8")
 
-    page.goto(f"{hub.url}/submit?benchmark=sample")
-    page.locator("#system textarea, #system input").first.fill("From the browser")
-    page.locator("#file input[type=file]").set_input_files(str(bad))
-    page.get_by_text("bad.jsonl").first.wait_for()
+    attach(page, hub, bad)
     page.locator("#check").click()
     page.get_by_text("3 problems").wait_for()
     page.locator("#problems").get_by_text("stands on line 1 already").first.wait_for()
@@ -71,10 +82,7 @@ def test_bad_file_is_explained_then_the_corrected_one_reaches_the_board(hub, pag
     page.locator("#send").click()
     page.get_by_text("Not submitted.").wait_for()
 
-    page.goto(f"{hub.url}/submit?benchmark=sample")
-    page.locator("#system textarea, #system input").first.fill("From the browser")
-    page.locator("#file input[type=file]").set_input_files(str(fixed))
-    page.get_by_text("fixed.jsonl").first.wait_for()
+    attach(page, hub, fixed)
     page.locator("#send").click()
     page.get_by_text("Queued:").wait_for()
     submission_id = page.locator("#verdict code").inner_text()

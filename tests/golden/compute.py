@@ -462,8 +462,8 @@ def answered() -> None:
         {"id": str(place), "candidate": candidate, "references": texts} for place, (candidate, texts, _) in enumerate(judged)
     ]
     values = [value for _, _, value in judged]
-    corpus = {"choice_accuracy": sum(values) / len(values)}
-    save("choice_accuracy", "judged by hand", 0.0, corpus, {"choice_accuracy": values}, items=items)
+    corpus = {"exact_match": sum(values) / len(values)}
+    save("exact_match", "judged by hand", 0.0, corpus, {"exact_match": values}, items=items)
 
 
 def mecat(folder: str, candidates: list[str], references: list[list[str]]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unified_audiocaps.evaluators.metrics.choice_accuracy import Answer, read_answer
+from unified_audiocaps.evaluators.metrics.exact_match import Answer, read_answer
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 
@@ -9,7 +9,7 @@ FORMS = ("({L}) {t}", "({l}){t}", "{L}. {t}", "{l}: {t}", "{L}) {t}.", " {L}.  {
 
 
 def accuracy(candidates, references):
-    return score(CaptionPairs.in_order(candidates, references), ["choice_accuracy"])[0]
+    return score(CaptionPairs.in_order(candidates, references), ["exact_match"])[0]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,4 +1,4 @@
-"""Choice accuracy: the share of answers that are the right one, word for word or by the letter of the option."""
+"""Exact match: the share of answers that are the right one, word for word or by the letter of the option."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Answer:
         )
 
 
-class ChoiceAccuracy(Metric):
-    r"""accuracy = right answers / answers.
+class ExactMatch(Metric):
+    r"""Exact match = right answers / answers.
 
     For questions with a closed set of answers: options to choose from, yes or no, a number, a word. An answer is right when it
     is the same as one of the item's references:
@@ -50,14 +50,15 @@ class ChoiceAccuracy(Metric):
        of the two. So `(B) a dog` is `b` and is `A dog.`, and is neither `(A) a dog` nor `(B) a cat`.
 
     Nothing is searched for within an answer: "I think it is a dog" is not "a dog", and a mere letter is wrong where the
-    references hold only a text. An empty answer is wrong. This is the exact match of question answering.
+    references hold only a text. An empty answer is wrong. Where all options are known, `classification.multiple_choice` reads an
+    answer among them.
 
     Source: none that all share; papers report the share of right answers and differ in how they read them, so compare values
     of this rule with each other only.
     """
 
-    name = "choice_accuracy"
-    title = "Choice accuracy (exact match)"
+    name = "exact_match"
+    title = "Exact match"
     texts = "answers"
     cases = Cases(identical=(1.0, 1.0), disjoint=(0.0, 0.0), single=(1.0, 1.0))
     source = "the share of right answers; the rule that reads an answer is this package's own"

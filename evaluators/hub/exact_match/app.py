@@ -1,4 +1,4 @@
-"""A page to try Choice accuracy (exact match); written by `uac docs`."""
+"""A page to try Exact match; written by `uac docs`."""
 
 # mypy: ignore-errors
 
@@ -8,7 +8,7 @@ from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.workspace import Options
 
-DESCRIPTION = """# Choice accuracy (exact match)
+DESCRIPTION = """# Exact match
 
 Share of answers that are the right one after case, blanks, outer punctuation and the forms of an
 option's letter are made alike.
@@ -21,13 +21,13 @@ def compute(predictions, references):
     accepted = [[text.strip() for text in line.split("|")] for line in references.splitlines()]
     try:
         options = Options.of()
-        result = score(CaptionPairs.in_order(candidates, accepted), ["choice_accuracy"], options)[0]
+        result = score(CaptionPairs.in_order(candidates, accepted), ["exact_match"], options)[0]
     except UnifiedAudioCapsError as error:
         raise gr.Error(str(error)) from error
     return result.to_json()
 
 
-with gr.Blocks(title="Choice accuracy (exact match)") as demo:
+with gr.Blocks(title="Exact match") as demo:
     gr.Markdown(DESCRIPTION)
     with gr.Row():
         predictions = gr.Textbox("a dog barks\nrain is falling", label="Predictions, one per line", lines=4)

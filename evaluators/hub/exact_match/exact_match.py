@@ -1,4 +1,4 @@
-"""Choice accuracy (exact match) for `evaluate.load`; written by `uac docs`, edit the metric instead."""
+"""Exact match for `evaluate.load`; written by `uac docs`, edit the metric instead."""
 
 # mypy: ignore-errors
 
@@ -20,8 +20,8 @@ Returns:
 """
 
 
-class ChoiceAccuracy(evaluate.Metric):
-    """Choice accuracy (exact match): the same number as `unified_audiocaps.evaluators.score`."""
+class ExactMatch(evaluate.Metric):
+    """Exact match: the same number as `unified_audiocaps.evaluators.score`."""
 
     def __init__(self, *args, **kwargs):
         if kwargs.get("num_process", 1) == 1:
@@ -43,5 +43,5 @@ class ChoiceAccuracy(evaluate.Metric):
 
     def _compute(self, predictions, references, **options):
         pairs = CaptionPairs.in_order(predictions, references)
-        result = score(pairs, ["choice_accuracy"], Options.of(**options))[0]
+        result = score(pairs, ["exact_match"], Options.of(**options))[0]
         return {result.metric: result.score, **result.components, "signature": str(result.signature)}
