@@ -110,8 +110,10 @@ def _caption_files(path: Path, subtasks: tuple[str, ...]) -> dict[str, Path]:
     """Returns the file of each subtask.
 
     Raises:
-        InputError: a folder lacks one, or holds two for one subtask.
+        InputError: there is nothing, or a folder lacks one, or holds two for one subtask.
     """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; expected a folder with a file per subtask, or one file for all.")
     if not path.is_dir():
         return dict.fromkeys(subtasks, path)
     found: dict[str, Path] = {}

@@ -89,6 +89,11 @@ def test_a_folder_must_hold_one_file_per_subtask(data, six):
         uac("mecat", "caption", six, "--data", data)
 
 
+def test_a_path_that_is_not_there(data, tmp_path):
+    with pytest.raises(InputError, match="does not exist; expected a folder with a file per subtask"):
+        uac("mecat", "caption", tmp_path / "nothing", "--data", data)
+
+
 def test_answers_are_scored_per_category_and_difficulty(data, tmp_path):
     benchmark = mecat.answers(built_set(mecat.SET, data).table(mecat.QUESTION_COLUMNS))
     answers = tmp_path / "answers.jsonl.gz"
