@@ -1,5 +1,6 @@
-"""The error checker on AudioCaps' captions: equal texts once and little padding, against padding to a fixed length.
+"""The error checker on captions: equal texts once and little padding, against padding to a fixed length.
 
+    python benchmarks/checker.py               captions made up here, as many as AudioCaps' test set has
     python benchmarks/checker.py CSV           the file test.csv of AudioCaps (columns caption_1 to caption_5)
 
 Random weights in two sizes, hidden width 32 (2 layers) and that of MiniLM (384, 6 layers), and the word pieces of BERT. Padding
@@ -10,8 +11,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from classic import captions
 
 SIZES = {
     "tiny": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
@@ -25,12 +30,10 @@ def main() -> None:
     import numpy as np
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("csv", type=Path)
+    parser.add_argument("csv", type=Path, nargs="?", help="AudioCaps' test.csv; made-up captions without it")
     parser.add_argument("--n", type=int, default=None, help="only the first N captions")
     arguments = parser.parse_args()
-    with arguments.csv.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    texts = [row[f"caption_{k}"] for k in range(1, 6) for row in rows][: arguments.n]
+    texts = (captions_of(arguments.csv) if arguments.csv else made_up())[: arguments.n]
     for size, widths in SIZES.items():
         checker = random_checker(widths)
         checker.probabilities(checker.tokenize(texts[:50]))  # first forwards are slow
@@ -46,6 +49,19 @@ def main() -> None:
             gap = np.abs(padded(checker, texts[::step], length) - ours[::step]).max()
             theirs = (time.process_time() - started) * step
             print(f"  padded to {length}: {theirs:.2f} s (1 text of {step} measured), {theirs / seconds:.1f}x; gap {gap:.1e}")
+
+
+def captions_of(path: Path) -> list[str]:
+    """Returns the captions of a file of AudioCaps, all first ones first."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [row[f"caption_{k}"] for k in range(1, 6) for row in rows]
+
+
+def made_up() -> list[str]:
+    """Returns as many captions as AudioCaps' test set has: five for each of 957 clips."""
+    candidates, references = captions(957, 4)
+    return [*candidates, *(texts[k] for k in range(4) for texts in references)]
 
 
 def random_checker(widths):

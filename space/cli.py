@@ -621,13 +621,15 @@ def publish_dataset(
 @publish_app.command("metrics")
 def publish_metrics(
     org: Annotated[str, typer.Option("--org", metavar="ORG", help="User or organisation that the Spaces belong to.")],
-    metric_names: Annotated[str | None, typer.Option("--metrics", metavar="a,b,c", help="Which metrics. [default: all]")] = None,
+    metric_names: Annotated[
+        str | None, typer.Option("--metrics", metavar="a,b,c", help="Which metrics and tasks. [default: all]")
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Create the Spaces for their owner alone.")] = False,
     package: Annotated[
         str, typer.Option("--package", metavar="URL", help="What the Spaces install this project from.")
     ] = "unified-audiocaps",
 ) -> None:
-    """Upload each metric as a Space, so that evaluate.load("ORG/NAME") reads it and people can try it in a browser.
+    """Upload each metric and task as a Space, so that evaluate.load("ORG/NAME") reads it and people can try it in a browser.
 
     Example: hf auth login, then uac publish metrics --org my-lab --metrics cider_d,date
     """

@@ -17,7 +17,7 @@ from ..dataset_scripts.settings import Settings
 from ..dataset_scripts.source import describe_sources
 from ..evaluators import hub_files
 from ..evaluators.meta import FACETS, saved_results
-from ..evaluators.metric import METRICS, range_in_words
+from ..evaluators.metric import range_in_words
 from ..evaluators.score import describe_metrics
 from ..leaderboard.benchmark import BENCHMARKS
 
@@ -40,9 +40,9 @@ def write_docs(root: Path, commands: Iterable[tuple[str, str]], check: bool = Fa
     if not (root / "evaluators").is_dir() or not readme.is_file():
         raise InputError(f"{root.resolve()} is not the project's folder; run `uac docs` where README.md is, or give --root.")
     wanted = {readme: _with_tables(readme.read_text(encoding="utf-8"), commands)}
-    for metric in METRICS.names():
-        for name, text in hub_files.render(metric).items():
-            wanted[root / "evaluators" / "hub" / metric / name] = text
+    for folder in hub_files.names():
+        for name, text in hub_files.render(folder).items():
+            wanted[root / "evaluators" / "hub" / folder / name] = text
     changed = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if not check:
         for path in changed:

@@ -1,4 +1,4 @@
-"""Puts metrics on the Hub: each as a Space, which `evaluate.load("ORG/NAME")` reads and people can try in a browser."""
+"""Puts metrics and tasks on the Hub: each as a Space, which `evaluate.load("ORG/NAME")` reads and people can try in a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.publish import send
 from ..evaluators import hub_files
-from ..evaluators.metric import METRICS
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def publish_metrics(
 
     Args:
         org: user or organisation.
-        names: metrics; None for all.
+        names: metrics and tasks; None for all.
         private: create the Spaces for their owner alone.
         package: what a Space installs this project from: a name on PyPI, or a URL that pip takes.
         done: called with each one that is there.
@@ -49,15 +48,15 @@ def publish_metrics(
     """
     if not org or "/" in org:
         raise InputError(f"the organisation is called {org!r}; expected a name such as my-lab.")
-    chosen = [METRICS.get(name).name for name in (METRICS.names() if names is None else names)]
+    chosen = {name: hub_files.described(name) for name in (hub_files.names() if names is None else names)}
     published = []
-    for name in chosen:
+    for name, about in chosen.items():
         with tempfile.TemporaryDirectory(prefix="uac-") as folder:
             files = {}
             for file, text in hub_files.render(name, org, package).items():
                 files[file] = Path(folder) / file
                 files[file].write_text(text, encoding="utf-8")
-            message = f"{METRICS.get(name).title}, version {METRICS.get(name).version}"
+            message = f"{about.title}, version {about.version}"
             commit = send(Path(folder), f"{org}/{name}", files, message=message, private=private, kind="space")
         published.append(PublishedMetric(name, f"{org}/{name}", commit))
         done(published[-1])

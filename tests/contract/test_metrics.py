@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -181,19 +179,7 @@ def test_corpus_value_is_the_combination_of_all_rows(name):
     assert metric.values_per_item(stats).shape == (len(pairs), 1 + len(metric.components))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_hub_folder_is_what_the_metric_says(name):
-    folder = hub_files.HUB_FOLDER / name
-    written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()}
-    assert written == hub_files.render(name), "run `uac docs` to write evaluators/hub"
-
-
-def test_no_hub_folder_without_metric():
-    assert sorted(path.name for path in hub_files.HUB_FOLDER.iterdir() if path.is_dir()) == NAMES
-
-
-def test_evaluate_load_gives_the_same_numbers(project_root, tmp_path):
-    """In a process of its own: `evaluate` copies modules to a cache whose place it reads once, at import."""
+def test_evaluate_load_gives_the_same_numbers(in_evaluate):
     items = golden_pairs()
     pairs = CaptionPairs.in_order(items.candidates, items.references)
     names = [name for name in NAMES if shutil.which("java") or not needs_java(name)]
@@ -202,11 +188,7 @@ def test_evaluate_load_gives_the_same_numbers(project_root, tmp_path):
     chosen = {name: {one: getattr(made, one) for one in METRICS.get(name).uses} for name, made in options.items()}
     several = [name for name in names if METRICS.get(name).several_candidates]
     script = """
-import json
-import sys
-import evaluate
-names, several, plain, predictions, references, chosen = json.load(sys.stdin)
-results = {}
+names, several, plain, predictions, references, chosen = given
 for name in names:
     metric = evaluate.load(f"evaluators/hub/{name}")
     results[name] = metric.compute(predictions=predictions, references=references, **chosen[name])
@@ -216,21 +198,8 @@ for name in names:
 results["combined"] = evaluate.combine([f"evaluators/hub/{name}" for name in plain[:2]]).compute(
     predictions=predictions, references=references
 )
-print(json.dumps(results))
 """
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        input=json.dumps([names, several, plain, pairs.candidates, pairs.references, chosen], default=str),
-        cwd=project_root,
-        env={**os.environ, "HF_HOME": str(tmp_path), "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    loaded = json.loads(done.stdout.splitlines()[-1])
+    loaded = in_evaluate(script, [names, several, plain, pairs.candidates, pairs.references, chosen])
     for result in (score(pairs, [name], options[name])[0] for name in names):
         expected = {result.metric: result.score, **result.components, "signature": result.signature.text}
         assert loaded[result.metric] == expected

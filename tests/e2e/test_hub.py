@@ -230,7 +230,7 @@ print(json.dumps(build("fusionaudio", out=Path("out")).rows))
 
 def test_metrics_are_published_and_loaded_back(double, online, uac, tmp_path):
     command = ("publish", "metrics", "--org", "tester")
-    told = uac(*command, "--metrics", "rouge_l,cider_d", "--package", "git+https://x.org/y", **online)
+    told = uac(*command, "--metrics", "rouge_l,cider_d,retrieval", "--package", "git+https://x.org/y", **online)
     assert 'evaluate.load("tester/rouge_l")' in told.stdout
     files = double.repositories["space", "tester/rouge_l"].at(None).files
     assert {"rouge_l.py", "README.md", "app.py", "requirements.txt"} <= files.keys()
@@ -241,11 +241,13 @@ import evaluate, json
 metric = evaluate.load("tester/rouge_l")
 value = metric.compute(predictions=["rain is falling"], references=[["rain is falling", "it rains"]])["rouge_l"]
 both = evaluate.combine(["tester/rouge_l", "tester/cider_d"])
-print(json.dumps([value, both.compute(predictions=["a dog", "rain"], references=[["a dog barks"], ["it rains"]])]))
+ranks = evaluate.load("tester/retrieval").compute(predictions=[[0.9, 0.1], [0.4, 0.6]], references=[0, 1])
+print(json.dumps([value, both.compute(predictions=["a dog", "rain"], references=[["a dog barks"], ["it rains"]]), ranks]))
 """
-    value, both = python(script, {**online, "HF_MODULES_CACHE": str(tmp_path / "modules")}, tmp_path)
+    value, both, ranks = python(script, {**online, "HF_MODULES_CACHE": str(tmp_path / "modules")}, tmp_path)
     assert value == 1.0
     assert {"rouge_l", "cider_d"} <= both.keys()
+    assert ranks["audio_to_text_map_10"] == 1.0
     again = uac(*command, "--metrics", "rouge_l", **online)
     assert "tester/rouge_l" in again.stdout
 
