@@ -142,7 +142,7 @@ def rows_of_bleu(random, n, quality):
 
 def test_intervals_of_pooled_counts_cover_the_truth():
     """BLEU is no mean of items: the truth is the pooled value of a population of which sets are drawn."""
-    random, size, n, sets = np.random.default_rng(13), 20_000, 80, 400
+    random, size, n, sets = np.random.default_rng(13), 20_000, 200, 400
     quality = random.beta(6, 3, size)
     ours, theirs = rows_of_bleu(random, size, quality), rows_of_bleu(random, size, quality * 0.95)
     truth, other = BLEU.combine(ours)[0], BLEU.combine(theirs)[0]
