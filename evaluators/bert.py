@@ -7,8 +7,7 @@ Vectors of all tokens of a set fill no memory: they live as long as the batch of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -21,6 +20,7 @@ from ..dataset_scripts.errors import InputError, shorten
 from .batches import BATCH_TOKENS, TokenizedTexts, in_batches, tokenized
 from .encoders import LOADED_AT_ONCE, hub_snapshot, local_or_hub, names_a_path, quiet_loading, resolve_device
 from .metric import Floats
+from .model_checks import check_numbers, check_tokenizer, check_weights
 from .ngrams import Ints
 from .workspace import Workspace
 
@@ -173,6 +173,7 @@ def _of_items(bert: Bert, items: ItemTokens, batch: Ints, tokens: int) -> Floats
     lengths = items.texts.lengths[used] - MARKS
     sides = [_vectors_of(vectors, starts, lengths, np.searchsorted(used, sequence[side])) for side in (candidate, reference)]
     shares = _precision_and_recall(*sides)
+    check_numbers(shares, f"the {KIND} {bert.identity}")
     total = shares.sum(axis=0)
     f1 = np.divide(2 * shares.prod(axis=0), total, out=np.zeros_like(total), where=total > 0)
     return np.maximum.reduceat(np.stack((f1, *shares), axis=1), begin, axis=0)
@@ -214,7 +215,7 @@ def load_bert(name: str, device: str) -> Bert:
     """
     is_old_name = "/" not in name and not names_a_path(name) and not Path(name).is_dir()
     folder, identity = hub_snapshot(name, KIND, [], INSTEAD) if is_old_name else local_or_hub(name, KIND, [], INSTEAD)
-    with quiet_loading(), _without_report():
+    with quiet_loading():
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -222,25 +223,10 @@ def load_bert(name: str, device: str) -> Bert:
             with torch.random.fork_rng(devices=[]):  # a missing pooler is drawn; the caller's generator stays as it was
                 model, report = AutoModel.from_pretrained(str(folder), dtype=torch.float32, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(str(folder))
+            check_tokenizer(tokenizer, folder, model.config.vocab_size)
         except Exception as error:  # a damaged folder can fail in any way; the cause stays attached
             raise InputError(
                 f"{name} cannot be loaded as a {KIND} with its tokenizer: {shorten(' '.join(str(error).split()), 300)}"
             ) from error
-    # published models have no pooler; nobody asks it anything
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise InputError(f"{name} is no {KIND}: it has no weights {', '.join(missing[:3])}.")
+    check_weights(model, report, f"{name} is no {KIND}")
     return Bert(model.to(device).eval(), tokenizer, identity, device)
-
-
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Hides what transformers tells about weights that are not there; the caller looks at them."""
-    from transformers.utils import logging as transformers_logging
-
-    before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before)

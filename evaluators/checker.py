@@ -39,6 +39,7 @@ from ..dataset_scripts.settings import Settings
 from .batches import TokenizedTexts, in_batches, tokenized
 from .encoders import LOADED_AT_ONCE, content_hash, hub_snapshot, local_or_hub, names_a_path, quiet_loading, resolve_device
 from .metric import Floats
+from .model_checks import check_numbers, check_tokenizer, check_weights
 from .ngrams import Ints
 from .workspace import Workspace
 
@@ -99,8 +100,7 @@ class ErrorChecker:
             InputError: the weights give values that are no numbers.
         """
         found = in_batches(texts.lengths, lambda batch: self._forward(texts, batch), self.device, batch_tokens, "checking")
-        if not np.isfinite(found).all():
-            raise InputError(f"the error checker {self.identity} gives values that are no numbers; its weights may be damaged.")
+        check_numbers(found, f"the error checker {self.identity}")
         return found
 
     def _forward(self, texts: TokenizedTexts, batch: Ints) -> npt.NDArray[np.float32]:
@@ -282,15 +282,10 @@ def _empty_encoder(path: Path, base: Path) -> tuple[Any, Any]:
 
 
 def _tokenizer(folder: Path, n_words: int) -> Any:
-    """Returns the folder's tokenizer; where there is none, transformers would make one that knows no word."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    files = sorted(set(tokenizer.vocab_files_names.values()))
-    if not any((folder / name).is_file() for name in files):
-        raise InputError(f"there is no tokenizer, none of {', '.join(files)}")
-    if len(tokenizer) > n_words:
-        raise InputError(f"the tokenizer has {len(tokenizer):,} words, the model {n_words:,}")
+    check_tokenizer(tokenizer, folder, n_words)
     return tokenizer
 
 
@@ -307,9 +302,7 @@ def _from_classifier(name: str, device: str) -> ErrorChecker:
             tokenizer = _tokenizer(folder, model.config.vocab_size)
     except Exception as error:  # a damaged folder can fail in any way; the cause stays attached
         raise InputError(f"{name} cannot be loaded as a sequence classifier with its tokenizer: {_told(error)}") from error
-    if report["missing_keys"]:  # transformers would draw them at random
-        missing = sorted(report["missing_keys"])
-        raise InputError(f"{name} is no sequence classifier: it has no weights {', '.join(missing[:3])}.")
+    check_weights(model, report, f"{name} is no sequence classifier")
     model = model.to(device).eval()
     return ErrorChecker(lambda ids, mask: model(input_ids=ids, attention_mask=mask).logits, tokenizer, identity, device)
 

@@ -28,6 +28,7 @@ from ..dataset_scripts.errors import InputError, shorten
 from .batches import TokenizedTexts, in_batches, tokenized
 from .encoders import LOADED_AT_ONCE, Embeddings, local_or_hub, quiet_loading
 from .metric import Floats, Signature
+from .model_checks import check_numbers, check_tokenizer, check_weights
 from .ngrams import Ints
 
 if TYPE_CHECKING:
@@ -161,8 +162,7 @@ class Clap:
 
         with torch.inference_mode():
             found = np.asarray(torch.nn.functional.normalize(forward(*inputs).float(), dim=-1).cpu().numpy(), np.float32)
-        if not np.isfinite(found).all():
-            raise InputError(f"the CLAP model {self.identity} gives values that are no numbers; its weights may be damaged.")
+        check_numbers(found, f"the CLAP model {self.identity}")
         return found
 
     def similarities(self, heard: Sequence[Heard], texts: Sequence[str], batch: int | None = None) -> Floats:
@@ -236,7 +236,7 @@ def load_clap(name: str, device: str) -> Clap:
 
     Raises:
         UnknownNameError: the Hub knows no such repository, or there is no such folder.
-        InputError: it is no CLAP model with its processor.
+        InputError: it is no CLAP model with its processor, or lacks weights.
         MissingRequirementError: the Hub cannot be reached.
     """
     known = ["laion/clap-htsat-unfused", "laion/clap-htsat-fused"]
@@ -246,8 +246,11 @@ def load_clap(name: str, device: str) -> Clap:
         from transformers import ClapModel, ClapProcessor
 
         try:
-            model = ClapModel.from_pretrained(str(folder), dtype=torch.float32).to(device).eval()
+            with torch.random.fork_rng(devices=[]):
+                model, report = ClapModel.from_pretrained(str(folder), dtype=torch.float32, output_loading_info=True)
             processor = ClapProcessor.from_pretrained(str(folder))
+            check_tokenizer(processor.tokenizer, folder, model.config.text_config.vocab_size)
         except Exception as error:  # a damaged folder can fail in any way; the cause stays attached
             raise InputError(f"{name} cannot be loaded as a CLAP model with its processor: {shorten(str(error), 300)}") from error
-    return Clap(model, processor, identity, device)
+    check_weights(model, report, f"{name} is no CLAP model")
+    return Clap(model.to(device).eval(), processor, identity, device)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from ..dataset_scripts.errors import InputError, MissingRequirementError, UnknownNameError, shorten
 from .batches import TokenizedTexts, in_batches, tokenized
 from .cache import Arrays, digest_of_texts, reference_cache
+from .model_checks import check_numbers, check_tokenizer, check_weights
 from .ngrams import Ints
 from .workspace import Workspace
 
@@ -104,10 +106,14 @@ class Encoder:
             texts: what to embed.
             batch_tokens: bound of tokens per forward, padding included; None for what suits the device.
             weights: float32[total], factor of each token's word embedding; None for none.
+
+        Raises:
+            InputError: the weights give values that are no numbers.
         """
         vectors: Embeddings = in_batches(
             texts.lengths, lambda batch: self._forward(texts, batch, weights), self.device, batch_tokens
         )
+        check_numbers(vectors, f"the encoder {self.identity}")
         return vectors
 
     def _forward(self, texts: TokenizedTexts, batch: Ints, weights: npt.NDArray[np.float32] | None) -> Embeddings:
@@ -239,7 +245,7 @@ def load_encoder(name: str, device: str, precision: str = "fp32") -> Encoder:
 
     Raises:
         UnknownNameError: the Hub knows no such repository, there is no such folder, or no such number type.
-        InputError: the folder is no sentence encoder.
+        InputError: the folder is no sentence encoder, or lacks its tokenizer or some of its weights.
         MissingRequirementError: a package is not installed, or the Hub cannot be reached.
     """
     if precision not in PRECISIONS:
@@ -255,9 +261,24 @@ def load_encoder(name: str, device: str, precision: str = "fp32") -> Encoder:
 
         try:
             model = SentenceTransformer(str(folder), device=device, model_kwargs={"dtype": getattr(torch, PRECISIONS[precision])})
+            _check_transformer(model, folder)
             return Encoder(model.eval(), identity, device, precision)
         except Exception as error:  # a damaged folder can fail in any way; the cause stays attached
             raise InputError(f"{name} cannot be loaded as a sentence encoder: {shorten(str(error), 300)}") from error
+
+
+def _check_transformer(model: Any, folder: Path) -> None:
+    """Checks tokenizer and weights of an encoder's first module; raises InputError."""
+    import torch
+
+    transformer = model[0].auto_model
+    # in the folder itself, or, of older encoders, in one of its folders
+    place = folder / str(json.loads((folder / "modules.json").read_text(encoding="utf-8"))[0]["path"])
+    check_tokenizer(model.tokenizer, place, transformer.config.vocab_size)
+    # loaded once more, to be told which weights the file lacks: sentence-transformers keeps it to itself
+    with torch.random.fork_rng(devices=[]):
+        _, report = type(transformer).from_pretrained(str(place), dtype=transformer.dtype, output_loading_info=True)
+    check_weights(transformer, report, "this is not all of an encoder")
 
 
 def _locate(name: str) -> tuple[Path, str]:
@@ -364,13 +385,15 @@ def content_hash(folder: Path) -> str:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Hides the weight-loading bar that transformers draws even where nobody looks."""
+    """Hides bar and report of weights that transformers writes even where nobody looks; callers look at the report."""
     from transformers.utils import logging as transformers_logging
 
-    was_shown = transformers_logging.is_progress_bar_enabled()
+    was_shown, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if was_shown:
             transformers_logging.enable_progress_bar()

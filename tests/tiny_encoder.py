@@ -1,5 +1,6 @@
 """A RoBERTa with few random weights that reads bytes, made on the spot: nothing is downloaded."""
 
+import json
 from pathlib import Path
 
 MAX_TOKENS = 62
@@ -25,4 +26,22 @@ def write_tiny_encoder(folder: Path, *, seed: int = 0) -> Path:
     torch.random.set_rng_state(before)
     model.save_pretrained(folder)
     RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=512).save_pretrained(folder)
+    return folder
+
+
+def write_tiny_sentence_encoder(folder: Path, *, seed: int = 0) -> Path:
+    """Writes the same model as a sentence encoder, the mean over its tokens, in the layout of sentence-transformers."""
+    write_tiny_encoder(folder, seed=seed)
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    files = {
+        "modules.json": modules,
+        "sentence_bert_config.json": {"max_seq_length": MAX_TOKENS, "do_lower_case": False},
+        "1_Pooling/config.json": {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True},
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
     return folder

@@ -94,10 +94,12 @@ class Date(Metric):
         return np.stack((harmonic_mean(similarity, discrimination), similarity, discrimination), axis=1)
 
     def notes(self, stats: Floats, pairs: CaptionPairs, work: Workspace) -> Mapping[str, int | str]:
-        """Returns how many similarities were not positive, how many texts were cut, and how many candidates penalised."""
+        """Returns counts of similarities that are not positive, cut texts, references that say None, penalised candidates."""
         return {
             "similarities_not_positive": int((stats[:, 1] <= 0).sum()),
             "truncated_texts": work.shared(candidate_tokens).n_truncated + work.shared(weighted_references).n_truncated,
+            # in MECAT's mixed sounds the word stands for "nothing to hear", and a constant "None" is rewarded for it
+            "items_with_a_reference_none": sum(any(text.strip() == "None" for text in texts) for texts in pairs.references),
             **_notes_of_the_checker(work),
         }
 

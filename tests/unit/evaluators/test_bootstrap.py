@@ -132,6 +132,34 @@ def test_intervals_cover_the_truth():
     assert np.mean([one.interval.low <= 0.02 <= one.interval.high for one in tests]) == pytest.approx(0.95, abs=0.03)
 
 
+def rows_of_bleu(random, n, quality):
+    """Returns float64[n, 10]: statistics as captions have them; a caption of high quality matches more in all orders."""
+    lengths = random.integers(5, 15, n)
+    ngrams = lengths[:, None] - np.arange(4)
+    share = np.cumprod(np.clip(quality[:, None] - 0.05 * np.arange(4), 0, 1), axis=1)  # longer sequences match less
+    return np.column_stack((random.binomial(ngrams, share), ngrams, lengths, lengths + random.integers(-2, 4, n))).astype(float)
+
+
+def test_intervals_of_pooled_counts_cover_the_truth():
+    """BLEU is no mean of items: the truth is the pooled value of a population of which sets are drawn."""
+    random, size, n, sets = np.random.default_rng(13), 20_000, 200, 400
+    quality = random.beta(6, 3, size)
+    ours, theirs = rows_of_bleu(random, size, quality), rows_of_bleu(random, size, quality * 0.95)
+    truth, other = BLEU.combine(ours)[0], BLEU.combine(theirs)[0]
+    assert 0.2 < other < truth < 0.6
+    assert abs(truth - BLEU.values_per_item(ours)[:, 0].mean()) > 0.02
+    covered, differences = [], []
+    for seed in range(sets):
+        drawn, plan = random.integers(0, size, n), Resampling(resamples=400, seed=seed)
+        found = score_interval(BLEU, ours[drawn], plan)
+        covered.append(found.low <= truth <= found.high)
+        gap = paired_test(BLEU, ours[drawn], theirs[drawn], plan).interval
+        differences.append(gap.low <= truth - other <= gap.high)
+    # 400 sets: a share has a standard error of 0.011
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
+    assert np.mean(differences) == pytest.approx(0.95, abs=0.03)
+
+
 def test_p_is_small_as_often_as_it_says():
     random = np.random.default_rng(12)
     p_values = [

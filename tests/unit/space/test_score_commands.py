@@ -3,10 +3,15 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
+from unified_audiocaps.evaluators.bootstrap import Resampling
 from unified_audiocaps.evaluators.metric import METRICS
+from unified_audiocaps.evaluators.pairs import CaptionPairs
+from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.workspace import Options
 
 from ...event_clips import write_event_clips
 from .command_line import uac
@@ -209,3 +214,93 @@ def test_labels_to_score_by_must_be_there(tmp_path, key, lines, match):
 def test_labels_are_read_from_a_references_file(sample):
     with pytest.raises(InputError, match="--by operation reads the references file"):
         uac("score", GOOD, *sample, "--metrics", "bleu", "--by", "operation")
+
+
+def same_as_python(told, rows, results):
+    """Checks the report and the table of a run against results of Python."""
+    assert [one["metric"] for one in told["results"]] == [result.metric for result in results]
+    columns = {"id": []}
+    for entry, result in zip(told["results"], results, strict=True):
+        assert entry == {**json.loads(json.dumps(result.to_json())), "seconds": entry["seconds"]}
+        columns |= result.columns()
+    assert list(rows.columns) == list(columns)
+    for name, values in columns.items():
+        if name != "id":
+            assert [float(value) for value in rows[name]] == values.tolist(), name
+
+
+def written(folder, texts, references):
+    """Writes the two files, and returns them with the pairs that they hold."""
+    items = {f"clip {number}": text for number, text in enumerate(texts)}
+    files = folder / "predictions.jsonl", folder / "references.jsonl"
+    files[0].write_text("\n".join(json.dumps({"id": id_, "caption": text}) for id_, text in items.items()), encoding="utf-8")
+    of_id = dict(zip(items, references, strict=True))
+    files[1].write_text("\n".join(json.dumps({"id": id_, "references": one}) for id_, one in of_id.items()), encoding="utf-8")
+    return *files, CaptionPairs.join(items, of_id)
+
+
+TEXTS = ["a dog barks, twice", "", "Пение птиц — 3 birds", "rain falls rain falls"]
+MORE = [["a dog is barking", "a dog barks"], ["wind blows"], ["birds sing", "пение птиц", "it sings"], ["it rains"]]
+
+
+@pytest.mark.parametrize("table_name", ["items.csv", "items.parquet"])
+def test_plain_metrics_give_the_numbers_of_python(tmp_path, table_name):
+    """A table in csv holds all digits too."""
+    names = [name for name in METRICS.names() if not METRICS.get(name).needs_extra]
+    predictions, references, pairs = written(tmp_path, TEXTS, MORE)
+    out, items = tmp_path / "out.json", tmp_path / table_name
+    chosen = ("--metrics", ",".join(names), "--device", "cpu", "--json", out, "--per-item", items)
+    uac("score", predictions, "--references", references, *chosen)
+    rows = pd.read_csv(items, dtype=str) if items.suffix == ".csv" else pd.read_parquet(items)
+    assert rows["id"].tolist() == list(pairs.ids)
+    same_as_python(json.loads(out.read_text(encoding="utf-8")), rows, score(pairs, names, Options(device="cpu")))
+
+
+def test_metrics_with_models_of_ones_own_give_the_numbers_of_python(tmp_path, options_for):
+    names = [name for name in METRICS.names() if METRICS.get(name).needs_extra and "sounds" not in METRICS.get(name).needs]
+    names = [name for name in names if METRICS.get(name).uses]  # METEOR has no option, and wants Java
+    predictions, references, pairs = written(tmp_path, TEXTS, MORE)
+    made = {}
+    for name in names:
+        found = options_for(name, pairs)
+        made |= {one: getattr(found, one) for one in ("checker", "bert", "clap", "spice") if one in METRICS.get(name).uses}
+    assert set(made) == {"checker", "bert", "clap", "spice"}
+    out, items = tmp_path / "out.json", tmp_path / "items.parquet"
+    models = [part for one, value in made.items() for part in (f"--{one}", value)]
+    chosen = ("--metrics", ",".join(names), "--device", "cpu", "--json", out, "--per-item", items, "--interval", *FEW)
+    uac("score", predictions, "--references", references, *chosen, *models)
+    results = score(pairs, names, Options(device="cpu", **made), interval=Resampling(resamples=200))
+    same_as_python(json.loads(out.read_text(encoding="utf-8")), pd.read_parquet(items), results)
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_explanations_need_no_files(name):
+    """No model either: what it tells are the facts."""
+    metric = METRICS.get(name)
+    told = uac("score", "--metrics", name, "--explain").stdout
+    assert told.startswith(f"{name}: {metric.title}, version {metric.version}; ")
+    assert f"{metric.direction} is better" in told
+    assert "Source: " in told
+    for one in metric.requires:
+        assert one in told
+    for one in metric.uses:
+        assert f"  reads: {one}: {Options.meaning(one)}" in told
+
+
+def test_explanations_beside_scores_hold_the_whole_signatures(tmp_path):
+    predictions, references, pairs = written(tmp_path, TEXTS, MORE)
+    done = uac("score", predictions, "--references", references, "--metrics", "bleu,cider_d", "--explain")
+    plain = uac("score", predictions, "--references", references, "--metrics", "bleu,cider_d")
+    for result in score(pairs, ["bleu", "cider_d"]):
+        assert f"{result.metric}: {result.signature.text}\n" in done.stdout
+        assert result.signature.text not in plain.stdout
+        assert f"{result.metric}: {METRICS.get(result.metric).title}, version" in done.stdout
+        assert table(done.stdout)[result.metric + ":"]
+        assert f"{result.score:.6f}" in done.stdout
+
+
+def test_explanations_of_nothing_are_refused():
+    with pytest.raises(InputError, match="--metrics is empty"):
+        uac("score", "--explain")
+    with pytest.raises(UnknownNameError, match="Did you mean rouge_l"):
+        uac("score", "--metrics", "rouge", "--explain")
