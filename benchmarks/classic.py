@@ -230,7 +230,7 @@ def our_meteor(options: Namespace) -> tuple[Values, Report]:
 def their_meteor(options: Namespace) -> tuple[Values, Report]:
     """Scores twice with pycocoevalcap, on our words."""
     from pycocoevalcap.meteor.meteor import Meteor
-    from unified_audiocaps.evaluators.tokens import tokenize
+    from unified_audiocaps.evaluators.text.tokens import tokenize
 
     candidates, accepted = captions(options.meteor_n, options.references)
     results = {index: [text] for index, text in enumerate(tokenize(candidates))}

@@ -75,7 +75,7 @@ def made_groups(every: int) -> list:
     """Returns the groups with their predictions: MECAT's own texts, or made-up ones."""
     from dataclasses import dataclass
 
-    from unified_audiocaps.evaluators.mecat import Group
+    from unified_audiocaps.evaluators.tasks.mecat import Group
 
     @dataclass
     class Scored:
@@ -179,7 +179,7 @@ class Counted:
         self.tokens = self.pairs = 0
 
     def __enter__(self) -> Counted:
-        from unified_audiocaps.evaluators.batches import TokenizedTexts
+        from unified_audiocaps.evaluators.models.batches import TokenizedTexts
 
         self.padded = TokenizedTexts.padded
 
@@ -193,7 +193,7 @@ class Counted:
         return self
 
     def __exit__(self, *error: object) -> None:
-        from unified_audiocaps.evaluators.batches import TokenizedTexts
+        from unified_audiocaps.evaluators.models.batches import TokenizedTexts
 
         TokenizedTexts.padded = self.padded
 

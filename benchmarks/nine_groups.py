@@ -117,8 +117,8 @@ def nine_groups(every: int, device: str) -> dict:
     """Scores two submissions group by group, and the floor of the first."""
     from unified_audiocaps.dataset_scripts.build import build
     from unified_audiocaps.dataset_scripts.built import built_set
-    from unified_audiocaps.evaluators import mecat as benchmark_module
-    from unified_audiocaps.evaluators.encoders import load_encoder
+    from unified_audiocaps.evaluators.models.encoders import load_encoder
+    from unified_audiocaps.evaluators.tasks import mecat as benchmark_module
     from unified_audiocaps.evaluators.workspace import Options
 
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
@@ -162,8 +162,8 @@ def bare_forward(encoder, group, predictions: Mapping[str, str], aliases: Mappin
     """Returns the time of the encoder alone on a group's texts, and how many tokens they have (of one pass, padding left out)."""
     import numpy as np
     import torch
-    from unified_audiocaps.evaluators.batches import BATCH_TOKENS
     from unified_audiocaps.evaluators.metrics.date import token_weights
+    from unified_audiocaps.evaluators.models.batches import BATCH_TOKENS
 
     by_id = {aliases[key]: text for key, text in predictions.items()}
     corpora = [[by_id[id_] for id_ in group.references], [text for texts in group.references.values() for text in texts]]
@@ -241,7 +241,7 @@ def measured(score, n: int) -> dict:
 
 def ours() -> dict:
     """Scores the domain with this project."""
-    from unified_audiocaps.evaluators.encoders import load_encoder
+    from unified_audiocaps.evaluators.models.encoders import load_encoder
     from unified_audiocaps.evaluators.pairs import CaptionPairs
     from unified_audiocaps.evaluators.score import score
     from unified_audiocaps.evaluators.workspace import Options

@@ -51,7 +51,7 @@ def peak_bytes() -> int:
 
 def main() -> None:
     """Prints one line for the large run, two for the small ones and the ratio."""
-    from unified_audiocaps.evaluators.retrieval import retrieve
+    from unified_audiocaps.evaluators.tasks.retrieval import retrieve
 
     parser = argparse.ArgumentParser()
     for name, default in (("captions", 100_000), ("clips", 20_000), ("dimensions", 512)):

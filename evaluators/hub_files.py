@@ -12,7 +12,7 @@ from ..dataset_scripts.errors import UnknownNameError
 from . import hub_metrics, hub_tasks
 from .hub_text import Described
 from .metric import METRICS
-from .tasks import TASKS
+from .tasks.evaluate_load import TASKS
 
 HUB_FOLDER = Path(__file__).parent / "hub"
 

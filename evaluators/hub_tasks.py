@@ -9,7 +9,7 @@ from typing import Any
 
 from . import hub_text
 from .hub_text import PageInput, literal
-from .tasks import Column, Task, evened
+from .tasks.evaluate_load import Column, Task, evened
 
 # a table's columns have one length
 EVENED = '''
@@ -31,7 +31,9 @@ def files(task: Task, where: str, package: str) -> dict[str, str]:
 
 
 def _import(*functions: Callable[..., Any]) -> str:
-    return f"from unified_audiocaps.evaluators.tasks import {', '.join(sorted({one.__name__ for one in functions}))}"
+    return (
+        f"from unified_audiocaps.evaluators.tasks.evaluate_load import {', '.join(sorted({one.__name__ for one in functions}))}"
+    )
 
 
 def _module(task: Task) -> str:
@@ -44,7 +46,7 @@ def _module(task: Task) -> str:
 """
     return hub_text.module(
         task,
-        f"task unified_audiocaps.evaluators.tasks.{task.compute.__name__}",
+        f"task unified_audiocaps.evaluators.tasks.evaluate_load.{task.compute.__name__}",
         [_import(task.compute, *((evened,) if task.is_uneven else ()))],
         inputs,
         hub_text.features(list(product(task.predictions.features, task.references.features))),

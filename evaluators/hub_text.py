@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from .metric import Metric
-from .tasks import Task
+from .tasks.evaluate_load import Task
 
 GRADIO = ">=6.31,<7"
 GRADIO_VERSION = "6.31.0"

@@ -16,9 +16,9 @@ from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
 from ..dataset_scripts.source import describe_sources
 from ..evaluators import hub_files
-from ..evaluators.meta import FACETS, saved_results
 from ..evaluators.metric import range_in_words
 from ..evaluators.score import describe_metrics
+from ..evaluators.tasks.meta import FACETS, saved_results
 from ..leaderboard.benchmark import BENCHMARKS
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from ..dataset_scripts.built import BuiltSet
 from ..dataset_scripts.errors import InputError, SoundError, UnknownNameError, shorten
 from ..dataset_scripts.sound.samples import Samples, Sound, read, resampled, to_mono
-from ..evaluators.clap_file import Clip
+from ..evaluators.models.clap_file import Clip
 
 Row = dict[str, Any]
 

@@ -89,10 +89,10 @@ def judge(
 
     Example: uac judge predictions.jsonl --references references.jsonl --endpoint http://127.0.0.1:8000/v1 --model qwen3-8b
     """
-    from ..evaluators import judge as judging
     from ..evaluators.bootstrap import mean_intervals, order_of_ids
     from ..evaluators.files import read_predictions
     from ..evaluators.pairs import CaptionPairs
+    from ..evaluators.tasks import judge as judging
 
     check_references(references, benchmark)
     check_table_name("--per-item", per_item)
@@ -156,8 +156,8 @@ def meta(
 
     Example: uac meta audiocaps_eval.json --metrics bleu,cider_d,sbert_sim
     """
-    from ..evaluators.meta import FACETS, agreement_with_people, read_preferences, saved_results, with_results
     from ..evaluators.score import chosen_metrics
+    from ..evaluators.tasks.meta import FACETS, agreement_with_people, read_preferences, saved_results, with_results
     from ..evaluators.workspace import Options
 
     names = listed([metric_names])

@@ -17,7 +17,7 @@ from .score_commands import BatchTokens, Checker, Encoder, Level, Precision, Res
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..evaluators.mecat import GroupedBenchmark, GroupReport
+    from ..evaluators.tasks.mecat import GroupedBenchmark, GroupReport
 
 mecat_app = typer.Typer(help="Score submissions to MECAT's benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -61,7 +61,7 @@ def caption(
 
     Example: uac build mecat, then uac mecat caption my-captions/
     """
-    from ..evaluators import mecat
+    from ..evaluators.tasks import mecat
 
     benchmark = mecat.captions(_rows(data, mecat.CAPTION_COLUMNS)).every(every)
     chosen = {"encoder": encoder, "checker": checker, "precision": precision, "device": device, "batch_tokens": batch_tokens}
@@ -92,7 +92,7 @@ def qa(
 
     Example: uac build mecat, then uac mecat qa my-answers.jsonl
     """
-    from ..evaluators import mecat
+    from ..evaluators.tasks import mecat
 
     benchmark = mecat.answers(_rows(data, mecat.QUESTION_COLUMNS)).every(every)
     chosen = {"encoder": encoder, "checker": checker, "precision": precision, "device": device, "batch_tokens": batch_tokens}
@@ -101,7 +101,7 @@ def qa(
 
 def _rows(data: Path | None, columns: tuple[str, ...]) -> pa.Table:
     from ..dataset_scripts.built import built_set
-    from ..evaluators.mecat import SET
+    from ..evaluators.tasks.mecat import SET
 
     return built_set(SET, data or Settings.from_environment().data).table(columns)
 
@@ -137,7 +137,7 @@ def _evaluate(
     per_item: Path | None,
 ) -> None:
     from ..evaluators.files import read_keyed_texts
-    from ..evaluators.mecat import evaluate, metrics_of
+    from ..evaluators.tasks.mecat import evaluate, metrics_of
     from ..evaluators.workspace import Options
 
     check_table_name("--per-item", per_item)

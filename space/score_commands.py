@@ -385,7 +385,7 @@ class Expected:
 
     def options(self, sounds: Path | None, **given: Any) -> Options:
         """Returns what the command line chose, the benchmark's own choices where it chose nothing."""
-        from ..evaluators.sounds import sounds_by_id
+        from ..evaluators.models.sounds import sounds_by_id
         from ..evaluators.workspace import Options
 
         given["encoder"] = given["encoder"] or self.encoder

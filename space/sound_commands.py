@@ -128,9 +128,9 @@ def score_clips(
 
     Example: uac score-clips sample --clap laion/clap-htsat-unfused --out sample.csv
     """
-    from ..evaluators.clap import load_clap
-    from ..evaluators.clap_file import score_file, side_file
-    from ..evaluators.encoders import resolve_device
+    from ..evaluators.models.clap import load_clap
+    from ..evaluators.models.clap_file import score_file, side_file
+    from ..evaluators.models.encoders import resolve_device
     from .inspect_rows import clips_of, digest_of
 
     one = _set(name, split, data)
@@ -168,7 +168,7 @@ def threshold(
 
     Example: uac threshold rated.csv
     """
-    from ..evaluators.threshold import best_threshold, read_rated
+    from ..evaluators.tasks.threshold import best_threshold, read_rated
 
     scores, ratings = read_rated(file)
     found = best_threshold(scores, ratings, beta)

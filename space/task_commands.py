@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ..evaluators.classification import ClassificationResult, TaggingResult
-    from ..evaluators.distribution import DistributionResult
     from ..evaluators.metric import Interval
-    from ..evaluators.retrieval import RetrievalResult
+    from ..evaluators.tasks.classification import ClassificationResult, TaggingResult
+    from ..evaluators.tasks.distribution import DistributionResult
+    from ..evaluators.tasks.retrieval import RetrievalResult
 
 Model = Annotated[
     str, typer.Option("--model", metavar="NAME", help="What made the numbers, with its version; stands in the signature.")
@@ -102,9 +102,9 @@ def retrieval(
 
     Example: uac retrieval text.npy audio.npy --clip-of clip_of.csv --model "laion/clap-htsat-unfused" --interval
     """
-    from ..evaluators.array_files import read_array
     from ..evaluators.bootstrap import mean_intervals
-    from ..evaluators.retrieval import CUTOFFS, retrieve, retrieve_from_scores
+    from ..evaluators.tasks.array_files import read_array
+    from ..evaluators.tasks.retrieval import CUTOFFS, retrieve, retrieve_from_scores
 
     if (scores is None) == (text is None) or (text is None) != (audio is None):
         raise InputError("expected TEXT and AUDIO, or --scores FILE instead of both.")
@@ -175,7 +175,7 @@ def _queries(results: Sequence[RetrievalResult], owners: Sequence[Any], ids: Seq
 
 
 def _owners(clip_of: Path, clips: Path | None) -> tuple[list[Any], list[Any] | None]:
-    from ..evaluators.array_files import read_column
+    from ..evaluators.tasks.array_files import read_column
 
     owners = read_column(clip_of, "clip")
     if clips is not None:
@@ -255,7 +255,7 @@ def classify(
     Example: uac classify answers.jsonl --labels esc50.csv --classes classes.txt
     """
     from ..evaluators.bootstrap import mean_intervals
-    from ..evaluators.classification import accuracy_from_scores, average_precision
+    from ..evaluators.tasks.classification import accuracy_from_scores, average_precision
 
     for option, path in (("--per-class", per_class), ("--per-item", per_item)):
         check_table_name(option, path)
@@ -264,7 +264,7 @@ def classify(
     started = time.perf_counter()
     single: ClassificationResult | None = None
     if file.suffix in {".npy", ".npz"}:
-        from ..evaluators.array_files import read_array
+        from ..evaluators.tasks.array_files import read_array
 
         if (template, encoder, batch_tokens) != (None, None, None):
             raise InputError("--template, --encoder and --batch-tokens are for texts; scores need none of them.")
@@ -280,9 +280,9 @@ def classify(
         tagging = average_precision(_one_hot(targets, len(names)) if is_single else targets, scores, model=model)
         chosen = scores.argmax(axis=1)
     else:
-        from ..evaluators.encoders import load_encoder, resolve_device
         from ..evaluators.files import read_keyed_texts
-        from ..evaluators.text_labels import TEMPLATE, text_labels
+        from ..evaluators.models.encoders import load_encoder, resolve_device
+        from ..evaluators.tasks.text_labels import TEMPLATE, text_labels
 
         texts = read_keyed_texts(file, "caption")
         targets, names = _targets_by_id(labels, texts, classes, separator)
@@ -334,7 +334,7 @@ def _class_columns(names: list[str], single: ClassificationResult | None, taggin
 
 
 def _class_names(file: Path | None, n: int) -> list[str]:
-    from ..evaluators.array_files import read_column
+    from ..evaluators.tasks.array_files import read_column
 
     if file is None:
         return [str(place) for place in range(n)]
@@ -361,7 +361,7 @@ def _targets_in_order(file: Path, names: list[str], separator: str | None, are_n
     """Returns int64[n] classes, or bool[n, n_classes] where items have several, in the order of the file."""
     import numpy as np
 
-    from ..evaluators.array_files import read_array, read_column
+    from ..evaluators.tasks.array_files import read_array, read_column
 
     if file.suffix in {".npy", ".npz"} and separator is None:
         found = read_array(file)
@@ -380,7 +380,7 @@ def _targets_by_id(
     file: Path, texts: Mapping[str, str], classes: Path | None, separator: str | None
 ) -> tuple[npt.NDArray[Any], list[str]]:
     """Returns the targets in the order of the texts, and the names of the classes."""
-    from ..evaluators.array_files import read_column, read_columns
+    from ..evaluators.tasks.array_files import read_column, read_columns
 
     found = read_columns(file, ["id", "label"])
     by_id: dict[str, str] = {}
@@ -449,8 +449,8 @@ def agreement(
 
     Example: uac agreement ratings.csv --alpha ordinal
     """
-    from ..evaluators.agreement import agreement as agree
-    from ..evaluators.agreement import read_ratings
+    from ..evaluators.tasks.agreement import agreement as agree
+    from ..evaluators.tasks.agreement import read_ratings
 
     found = agree(read_ratings(file), alpha)
     if as_json:
@@ -510,8 +510,8 @@ def kl(
 
     Example: uac distance kl real.npy generated.npy --model panns-cnn14
     """
-    from ..evaluators.array_files import read_array
-    from ..evaluators.distribution import KL_EPSILON, kl_divergence
+    from ..evaluators.tasks.array_files import read_array
+    from ..evaluators.tasks.distribution import KL_EPSILON, kl_divergence
 
     check_table_name("--per-item", per_item)
     check_folders(json_file, per_item)
@@ -534,8 +534,8 @@ def inception(
 
     Example: uac distance is generated.npy --model panns-cnn14
     """
-    from ..evaluators.array_files import read_array
-    from ..evaluators.distribution import SEED, SPLITS, inception_score
+    from ..evaluators.tasks.array_files import read_array
+    from ..evaluators.tasks.distribution import SEED, SPLITS, inception_score
 
     check_folders(json_file)
     found = inception_score(
@@ -570,8 +570,8 @@ def categories(
     """
     import numpy as np
 
-    from ..evaluators.array_files import read_array, read_column
-    from ..evaluators.distribution import category_distances
+    from ..evaluators.tasks.array_files import read_array, read_column
+    from ..evaluators.tasks.distribution import category_distances
 
     check_table_name("--per-category", per_category)
     check_folders(json_file, per_category)
@@ -600,8 +600,8 @@ def categories(
 def _frechet(reference: Path, generated: Path, model: str, json_file: Path | None) -> None:
     import warnings
 
-    from ..evaluators.array_files import read_array
-    from ..evaluators.distribution import frechet_distance
+    from ..evaluators.tasks.array_files import read_array
+    from ..evaluators.tasks.distribution import frechet_distance
 
     check_folders(json_file)
     with warnings.catch_warnings(record=True) as told:

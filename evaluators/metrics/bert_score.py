@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..bert import greedy_matches, item_tokens, loaded_bert
 from ..metric import Cases, Floats, Metric
+from ..models.bert import greedy_matches, item_tokens, loaded_bert
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..metric import Cases, Floats, Metric
-from ..ngrams import MAX_ORDER, NgramCounts, WordIds, counted_ngrams, word_ids
 from ..pairs import CaptionPairs
-from ..tokens import TOKENIZER
+from ..text.ngrams import MAX_ORDER, NgramCounts, WordIds, counted_ngrams, word_ids
+from ..text.tokens import TOKENIZER
 from ..workspace import Workspace
 
 # Smoothing of the caption evaluation: added to every numerator and denominator. Papineni et al. have none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..transcripts import ErrorRate, Normalizer, letters
+from ..text.transcripts import ErrorRate, Normalizer, letters
 
 
 class Cer(ErrorRate):

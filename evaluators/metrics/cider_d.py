@@ -8,9 +8,9 @@ import numpy as np
 
 from ...dataset_scripts.errors import InputError
 from ..metric import Cases, Floats, Metric
-from ..ngrams import MAX_ORDER, NgramCounts, WordIds, counted_ngrams, word_ids
 from ..pairs import CaptionPairs
-from ..tokens import TOKENIZER
+from ..text.ngrams import MAX_ORDER, NgramCounts, WordIds, counted_ngrams, word_ids
+from ..text.tokens import TOKENIZER
 from ..workspace import Workspace
 
 SIGMA = 6.0  # width of the length penalty: Vedantam et al. 2015, section 5.2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..clap_similarity import candidate_tokens, reference_tokens, text_recipe, text_similarities
 from ..metric import Cases, Floats, Metric
+from ..models.clap_similarity import candidate_tokens, reference_tokens, text_recipe, text_similarities
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..clap_similarity import candidate_tokens, sound_recipe, sound_similarities, text_recipe
 from ..metric import Cases, Floats, Metric
+from ..models.clap_similarity import candidate_tokens, sound_recipe, sound_similarities, text_recipe
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...dataset_scripts.errors import UnknownNameError
-from ..batches import TokenizedTexts
-from ..checker import checked_tokens, error_probabilities, fluency_errors, fluency_factors, loaded_checker
-from ..encoders import Embeddings, Encoder, ReferenceVectors, candidate_tokens, loaded_encoder, reference_vectors
 from ..metric import Cases, Floats, Metric
-from ..ngrams import Ints
+from ..models.batches import TokenizedTexts
+from ..models.checker import checked_tokens, error_probabilities, fluency_errors, fluency_factors, loaded_checker
+from ..models.encoders import Embeddings, Encoder, ReferenceVectors, candidate_tokens, loaded_encoder, reference_vectors
 from ..pairs import CaptionPairs
+from ..text.ngrams import Ints
 from ..workspace import Workspace
 
 # MECAT's code, table of deltas. Its further values for "mixed" music and sound are never used there, nor here.

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..metric import Cases, Floats, Metric, ratio
-from ..ngrams import NgramCounts, WordIds, counted_ngrams, ptb_sentences, sum_by, word_ids
 from ..pairs import CaptionPairs
-from ..tokens import TOKENIZER
+from ..text.ngrams import NgramCounts, WordIds, counted_ngrams, ptb_sentences, sum_by, word_ids
+from ..text.tokens import TOKENIZER
 from ..workspace import Workspace
 
 ORDERS = (1, 2, 3)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..checker import PENALTY, checked_tokens, error_probabilities, fluency_errors, fluency_factors
-from ..encoders import loaded_encoder
 from ..metric import Cases, Floats, Metric
+from ..models.checker import PENALTY, checked_tokens, error_probabilities, fluency_errors, fluency_factors
+from ..models.encoders import loaded_encoder
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 from .fer import checker_parameters

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..checker import MAX_TOKENS, THRESHOLD, checked_tokens, error_probabilities, fluency_errors, loaded_checker
 from ..metric import Cases, Floats, Metric
+from ..models.checker import MAX_TOKENS, THRESHOLD, checked_tokens, error_probabilities, fluency_errors, loaded_checker
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 
@@ -17,7 +17,7 @@ class Fer(Metric):
 
     p_i is the probability that an error checker gives to "this caption has a fluency error"; its mean is the component.
     References are not looked at. Text is taken as it is, not in the words of the n-gram metrics, and cleaned by the checker's
-    own rule (`evaluators.checker`). An empty candidate is checked like any other text.
+    own rule (`evaluators.models.checker`). An empty candidate is checked like any other text.
 
     Source: Zhou et al. 2022 (ICASSP), section 3.2. Its threshold is that of the published code. The peer aac-metrics gives words
     of the n-gram metrics to the checker when it computes several metrics at once, and text as it is when FER is asked alone.

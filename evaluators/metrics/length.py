@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..metric import Cases, Floats, Metric, ratio
-from ..ngrams import word_ids
 from ..pairs import CaptionPairs
-from ..tokens import TOKENIZER
+from ..text.ngrams import word_ids
+from ..text.tokens import TOKENIZER
 from ..workspace import Workspace
 
 

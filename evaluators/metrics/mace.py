@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..checker import checked_tokens, error_probabilities, fluency_errors, fluency_factors
-from ..clap_similarity import (
+from ..metric import Cases, Floats, Metric
+from ..models.checker import checked_tokens, error_probabilities, fluency_errors, fluency_factors
+from ..models.clap_similarity import (
     candidate_tokens,
     reference_tokens,
     sound_recipe,
@@ -15,7 +16,6 @@ from ..clap_similarity import (
     text_recipe,
     text_similarities,
 )
-from ..metric import Cases, Floats, Metric
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 from .fer import checker_parameters

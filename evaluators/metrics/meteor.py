@@ -10,11 +10,11 @@ import numpy as np
 
 from ...dataset_scripts.errors import MissingRequirementError, shorten
 from ..files import short_sha256
-from ..java_process import JavaProcess, folders_of_pycocoevalcap
 from ..metric import Cases, Floats, Metric, ratio
-from ..ngrams import ptb_sentences
+from ..models.java_process import JavaProcess, folders_of_pycocoevalcap
 from ..pairs import CaptionPairs
-from ..tokens import TOKENIZER
+from ..text.ngrams import ptb_sentences
+from ..text.tokens import TOKENIZER
 from ..workspace import Workspace
 
 # what the program takes for `-l en`

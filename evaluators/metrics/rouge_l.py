@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..metric import Cases, Floats, Metric
-from ..ngrams import Ints, WordIds, word_ids
 from ..pairs import CaptionPairs
-from ..tokens import TOKENIZER
+from ..text.ngrams import Ints, WordIds, word_ids
+from ..text.tokens import TOKENIZER
 from ..workspace import Workspace
 
 BETA = 1.2  # weight of recall: COCO caption evaluation, arXiv:1504.00325

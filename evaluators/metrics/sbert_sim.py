@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..encoders import ReferenceVectors, candidate_tokens, loaded_encoder, reference_vectors
 from ..metric import Cases, Floats, Metric
+from ..models.encoders import ReferenceVectors, candidate_tokens, loaded_encoder, reference_vectors
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 

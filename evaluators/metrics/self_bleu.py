@@ -8,8 +8,8 @@ import numpy as np
 
 from ...dataset_scripts.errors import InputError
 from ..metric import Cases, Floats, Metric
-from ..ngrams import Ints, NgramCounts, WordIds, counted_ngrams, run_begins, sum_by, word_ids
 from ..pairs import CaptionPairs
+from ..text.ngrams import Ints, NgramCounts, WordIds, counted_ngrams, run_begins, sum_by, word_ids
 from ..workspace import Workspace
 from .bleu import Bleu, bleu_of_stats
 

@@ -10,10 +10,10 @@ import numpy as np
 from ...dataset_scripts.errors import InputError, Problem, shorten
 from ..files import SpiceRow, read_spice, short_sha256
 from ..metric import Cases, Floats, Metric
-from ..ngrams import ptb_sentences
+from ..models.spice_java import CORENLP, spice_by_java, spice_jar
 from ..pairs import CaptionPairs
-from ..spice_java import CORENLP, spice_by_java, spice_jar
-from ..tokens import TOKENIZER, tokenize
+from ..text.ngrams import ptb_sentences
+from ..text.tokens import TOKENIZER, tokenize
 from ..workspace import Workspace
 
 NEEDS = ("a file of SPICE values, or a Java from 8 to 14 with CoreNLP 3.6.0",)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..metric import Cases, Floats, Metric
-from ..ngrams import WordIds, count_ngrams, ptb_sentences
 from ..pairs import CaptionPairs
+from ..text.ngrams import WordIds, count_ngrams, ptb_sentences
 from ..workspace import Workspace
 from .cider_d import cider_d_per_item, cider_d_values
 from .spice import NEEDS, alternative_sentences, spice_of_alternatives, spice_values

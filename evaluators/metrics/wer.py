@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..transcripts import ErrorRate, Normalizer, english_words
+from ..text.transcripts import ErrorRate, Normalizer, english_words
 
 
 class Wer(ErrorRate):

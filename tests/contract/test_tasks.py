@@ -6,9 +6,10 @@ import runpy
 import gradio
 import numpy as np
 import pytest
-from unified_audiocaps.evaluators import classification, distribution, hub_files, retrieval
+from unified_audiocaps.evaluators import hub_files
 from unified_audiocaps.evaluators.metric import METRICS
-from unified_audiocaps.evaluators.tasks import TASKS
+from unified_audiocaps.evaluators.tasks import classification, distribution, retrieval
+from unified_audiocaps.evaluators.tasks.evaluate_load import TASKS
 
 NAMES = sorted(TASKS)
 DRAW = np.random.default_rng(11)

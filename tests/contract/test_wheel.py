@@ -35,5 +35,5 @@ def test_wheel_holds_our_modules_and_nothing_else(project_root: Path, tmp_path: 
     assert wanted <= inside
     assert "unified_audiocaps/dataset_scripts/cards/sample.md" in inside
     assert "unified_audiocaps/dataset_scripts/recipes/wavcaps_zero_shot.yaml" in inside
-    assert "unified_audiocaps/evaluators/meta_results.json" in inside
+    assert "unified_audiocaps/evaluators/tasks/meta_results.json" in inside
     assert "unified_audiocaps/space/examples/tag-template.jsonl" in inside

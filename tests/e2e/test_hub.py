@@ -268,7 +268,7 @@ def test_a_checkpoint_takes_all_but_weights_of_its_base_from_the_hub(double, onl
     double.create("somebody/bert", {**base, "model.safetensors": b"not asked for", "pytorch_model.bin": b"nor this"}, "model")
     code = (
         "import json\n"
-        "from unified_audiocaps.evaluators.checker import load_checker\n"
+        "from unified_audiocaps.evaluators.models.checker import load_checker\n"
         f"checker = load_checker({str(checkpoint)!r}, 'cpu')\n"
         "print(json.dumps([checker.identity, checker.probabilities(checker.tokenize(['rain rain rain'])).tolist()]))"
     )

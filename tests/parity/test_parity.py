@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unified_audiocaps.evaluators.classification import average_precision
 from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
-from unified_audiocaps.evaluators.retrieval import retrieve
 from unified_audiocaps.evaluators.score import score
-from unified_audiocaps.evaluators.tokens import tokenize
+from unified_audiocaps.evaluators.tasks.classification import average_precision
+from unified_audiocaps.evaluators.tasks.retrieval import retrieve
+from unified_audiocaps.evaluators.text.tokens import tokenize
 
 from . import captions, tiny_bert
 

@@ -4,7 +4,7 @@
 
 import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
-from unified_audiocaps.evaluators.tasks import classify, read_labels, read_rows
+from unified_audiocaps.evaluators.tasks.evaluate_load import classify, read_labels, read_rows
 
 DESCRIPTION = """# Classification and tagging
 

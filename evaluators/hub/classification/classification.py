@@ -4,7 +4,7 @@
 
 import datasets
 import evaluate
-from unified_audiocaps.evaluators.tasks import classify
+from unified_audiocaps.evaluators.tasks.evaluate_load import classify
 
 DESCRIPTION = """Accuracy of the class with the highest score, and mean average precision of the scores of all
 classes. Clips may have several labels; accuracy is there where each has one."""
@@ -21,7 +21,7 @@ Returns:
 
 
 class Classification(evaluate.Metric):
-    """Classification and tagging: the same number as `unified_audiocaps.evaluators.tasks.classify`."""
+    """Classification and tagging: the same number as `unified_audiocaps.evaluators.tasks.evaluate_load.classify`."""
 
     def __init__(self, *args, **kwargs):
         if kwargs.get("num_process", 1) == 1:

@@ -4,7 +4,7 @@
 
 import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
-from unified_audiocaps.evaluators.tasks import distance, read_rows
+from unified_audiocaps.evaluators.tasks.evaluate_load import distance, read_rows
 
 DESCRIPTION = """# Distances of generated sound
 

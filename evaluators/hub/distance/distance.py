@@ -4,7 +4,7 @@
 
 import datasets
 import evaluate
-from unified_audiocaps.evaluators.tasks import distance, evened
+from unified_audiocaps.evaluators.tasks.evaluate_load import distance, evened
 
 DESCRIPTION = """How far generated sounds are from real ones: Fréchet distances of embeddings (FAD, FD) and the
 Kullback-Leibler divergence of posteriors; or how good they look by themselves: the Inception score."""
@@ -25,7 +25,7 @@ Returns:
 
 
 class Distance(evaluate.Metric):
-    """Distances of generated sound: the same number as `unified_audiocaps.evaluators.tasks.distance`."""
+    """Distances of generated sound: the same number as `unified_audiocaps.evaluators.tasks.evaluate_load.distance`."""
 
     def __init__(self, *args, **kwargs):
         if kwargs.get("num_process", 1) == 1:

@@ -4,7 +4,7 @@
 
 import gradio as gr
 from unified_audiocaps.dataset_scripts.errors import UnifiedAudioCapsError
-from unified_audiocaps.evaluators.tasks import read_indices, read_rows, retrieve
+from unified_audiocaps.evaluators.tasks.evaluate_load import read_indices, read_rows, retrieve
 
 DESCRIPTION = """# Retrieval of sounds and captions
 

@@ -4,7 +4,7 @@
 
 import datasets
 import evaluate
-from unified_audiocaps.evaluators.tasks import retrieve
+from unified_audiocaps.evaluators.tasks.evaluate_load import retrieve
 
 DESCRIPTION = """Recall at 1, 5 and 10, median and mean rank and mAP at 10, from captions to clips and from clips to
 captions. Of equal scores the wrong answers come first."""
@@ -22,7 +22,7 @@ Returns:
 
 
 class Retrieval(evaluate.Metric):
-    """Retrieval of sounds and captions: the same number as `unified_audiocaps.evaluators.tasks.retrieve`."""
+    """Retrieval of sounds and captions: the same number as `unified_audiocaps.evaluators.tasks.evaluate_load.retrieve`."""
 
     def __init__(self, *args, **kwargs):
         if kwargs.get("num_process", 1) == 1:

@@ -13,11 +13,11 @@ Tests of other files are named `file::test`, those without a file stand below.
 | an empty reference divides by zero | test_an_empty_reference_is_no_reference_to_be_like |
 | an item without any reference | test_pairs.py::test_what_cannot_be_scored |
 | an empty candidate | test_an_empty_candidate_is_worth_nothing |
-| a line break inside a caption shifts all that follow | test_tokens.py::test_a_line_break_is_white_space |
+| a line break inside a caption shifts all that follow | text/test_tokens.py::test_a_line_break_is_white_space |
 | ... the same | test_no_caption_takes_the_place_of_another |
-| brackets, "!!!", "cannot" and curly quotes of the PTB words | test_tokens.py::test_words |
-| a tokenizer that is nearly the same | test_tokens.py::test_equals_the_original_on_audiocaps |
-| ... the same | test_tokens.py::test_equals_the_original_on_odd_sentences |
+| brackets, "!!!", "cannot" and curly quotes of the PTB words | text/test_tokens.py::test_words |
+| a tokenizer that is nearly the same | text/test_tokens.py::test_equals_the_original_on_audiocaps |
+| ... the same | text/test_tokens.py::test_equals_the_original_on_odd_sentences |
 | corpus values that are no means | metrics/test_bleu.py::test_a_corpus_value_pools_counts |
 | ... the same | metrics/test_meteor.py::test_equals_pycocoevalcap_on_odd_sentences |
 | ... and their resamples | test_bootstrap.py::test_a_resample_is_scored_as_the_captions_that_it_drew |
@@ -27,7 +27,7 @@ Tests of other files are named `file::test`, those without a file stand below.
 | COCO's CIDEr is CIDEr-D | test_cider_is_a_name_that_leads_to_cider_d |
 | papers print times 100 | test_scores_are_in_their_native_range |
 | DATE scores only what both sides have | test_pairs.py::test_coverage_must_be_complete |
-| ... the same | test_mecat.py::test_only_what_a_subtask_scores_must_be_covered |
+| ... the same | tasks/test_mecat.py::test_only_what_a_subtask_scores_must_be_covered |
 | different numbers of references misalign | test_each_item_is_scored_with_its_own_references |
 | the harmonic mean has no bound below 0 | metrics/test_date.py::test_harmonic_mean_where_it_has_no_bound |
 | ... the same | metrics/test_date.py::test_similarities_that_are_not_positive_are_counted |
@@ -47,13 +47,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts.errors import UnknownNameError
-from unified_audiocaps.evaluators.checker import checked_tokens, load_checker
-from unified_audiocaps.evaluators.java_process import JavaProcess
 from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.metrics.meteor import meteor_process
-from unified_audiocaps.evaluators.ngrams import ptb_sentences
+from unified_audiocaps.evaluators.models.checker import checked_tokens, load_checker
+from unified_audiocaps.evaluators.models.java_process import JavaProcess
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.text.ngrams import ptb_sentences
 from unified_audiocaps.evaluators.workspace import Options, Workspace
 
 HERE = Path(__file__).parent

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
-from unified_audiocaps.evaluators import ngrams
 from unified_audiocaps.evaluators.bootstrap import Resampling
 from unified_audiocaps.evaluators.metric import METRICS
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import describe_metrics, score
+from unified_audiocaps.evaluators.text import ngrams
 from unified_audiocaps.evaluators.workspace import Options, Workspace
 
 PAIRS = CaptionPairs.in_order(["a dog barks", "it rains"], [["a dog is barking"], ["rain falls", "it is raining"]])

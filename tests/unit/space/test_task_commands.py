@@ -9,9 +9,9 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner, Result
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
-from unified_audiocaps.evaluators.classification import accuracy_from_scores, average_precision
-from unified_audiocaps.evaluators.distribution import category_distances, frechet_distance, inception_score, kl_divergence
-from unified_audiocaps.evaluators.retrieval import retrieve
+from unified_audiocaps.evaluators.tasks.classification import accuracy_from_scores, average_precision
+from unified_audiocaps.evaluators.tasks.distribution import category_distances, frechet_distance, inception_score, kl_divergence
+from unified_audiocaps.evaluators.tasks.retrieval import retrieve
 from unified_audiocaps.space.cli import app
 
 RANDOM = np.random.default_rng(3)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unified_audiocaps.evaluators import ngrams
 from unified_audiocaps.evaluators.metrics.bleu import Bleu, bleu_stats
-from unified_audiocaps.evaluators.ngrams import WordIds, count_ngrams
+from unified_audiocaps.evaluators.text import ngrams
+from unified_audiocaps.evaluators.text.ngrams import WordIds, count_ngrams
 
 SENTENCE = st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join)
 ITEMS = st.lists(st.tuples(SENTENCE, st.lists(SENTENCE, min_size=1, max_size=4)), min_size=1, max_size=5)

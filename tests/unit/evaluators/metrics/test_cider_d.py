@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.evaluators.metrics.cider_d import cider_d_per_item
-from unified_audiocaps.evaluators.ngrams import WordIds, count_ngrams
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.text.ngrams import WordIds, count_ngrams
 
 SENTENCE = st.lists(st.sampled_from("abcdef"), max_size=8).map(" ".join)
 ITEMS = st.lists(st.tuples(SENTENCE, st.lists(SENTENCE, min_size=1, max_size=4)), min_size=2, max_size=6)

@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts.errors import UnknownNameError
-from unified_audiocaps.evaluators.encoders import load_encoder
 from unified_audiocaps.evaluators.metrics import date
 from unified_audiocaps.evaluators.metrics.date import frequencies, harmonic_mean, similarity_and_discrimination, token_weights
+from unified_audiocaps.evaluators.models.encoders import load_encoder
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.workspace import Options

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unified_audiocaps.evaluators.checker import error_probabilities, fluency_errors, fluency_factors
+from unified_audiocaps.evaluators.models.checker import error_probabilities, fluency_errors, fluency_factors
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.workspace import Options, Workspace

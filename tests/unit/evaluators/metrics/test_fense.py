@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts.errors import MissingRequirementError
-from unified_audiocaps.evaluators.encoders import Encoder
+from unified_audiocaps.evaluators.models.encoders import Encoder
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.workspace import Options

@@ -8,9 +8,9 @@ import pytest
 from unified_audiocaps.dataset_scripts.errors import MissingRequirementError
 from unified_audiocaps.evaluators.metrics import meteor
 from unified_audiocaps.evaluators.metrics.meteor import Meteor, meteor_files, meteor_process
-from unified_audiocaps.evaluators.ngrams import ptb_sentences
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.text.ngrams import ptb_sentences
 from unified_audiocaps.evaluators.workspace import Options, Workspace
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unified_audiocaps.evaluators.metrics import rouge_l
 from unified_audiocaps.evaluators.metrics.rouge_l import lcs_lengths, rouge_l_per_item
-from unified_audiocaps.evaluators.ngrams import WordIds
+from unified_audiocaps.evaluators.text.ngrams import WordIds
 
 SHORT = st.lists(st.sampled_from("abcd"), max_size=9).map(" ".join)
 LONG = st.lists(st.sampled_from("abcde"), min_size=55, max_size=140).map(" ".join)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.evaluators.metrics.bleu import bleu_of_stats, bleu_stats
 from unified_audiocaps.evaluators.metrics.self_bleu import self_bleu_stats
-from unified_audiocaps.evaluators.ngrams import WordIds, count_ngrams
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
+from unified_audiocaps.evaluators.text.ngrams import WordIds, count_ngrams
 
 CAPTIONS = st.lists(st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join), min_size=2, max_size=7)
 

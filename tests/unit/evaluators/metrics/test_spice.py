@@ -6,8 +6,8 @@ import sys
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirementError
-from unified_audiocaps.evaluators import spice_java
-from unified_audiocaps.evaluators.java_process import run_once
+from unified_audiocaps.evaluators.models import spice_java
+from unified_audiocaps.evaluators.models.java_process import run_once
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.workspace import Options, Workspace
