@@ -230,9 +230,10 @@ def mecat_of(pairs_of, models, tmp_path_factory):
 def run_peer(python, script: str, pairs: CaptionPairs, options: list[str], folder: Path, beside: Path | None = None) -> dict:
     """Returns what a peer says; `beside` is where the error checker's base model is looked for."""
     items, values = folder / "items.jsonl", folder / "values.json"
+    alternatives = pairs.alternatives or [()] * len(pairs)
     lines = [
         {"candidate": first, "references": texts, "candidates": [first, *others], "audio": sound_name(id_)}
-        for id_, first, others, texts in zip(pairs.ids, pairs.candidates, pairs.alternatives, pairs.references, strict=True)
+        for id_, first, others, texts in zip(pairs.ids, pairs.candidates, alternatives, pairs.references, strict=True)
     ]
     items.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     # Java writes text in the locale's encoding
