@@ -3,18 +3,20 @@
     .venv-parity/bin/python tests/parity/aac_peer.py ITEMS.jsonl VALUES.json --metrics bleu,meteor,sbert_sim --sbert FOLDER
 
 A line of ITEMS holds `candidate` and `references`; for SPIDEr-max also `candidates`, for the sound's half of CLAP-sim and MACE
-`audio`. VALUES holds `corpus` (name to value), `items` (name to one value per line), `words` (what the peer's tokenizer made of
-the texts), `replaced` (how many characters were) and `versions`. Names are the peer's own; those with `_audio` and `_combined`
-are its methods of that name. Metrics of n-grams get the peer's words, embeddings get the text as it is.
+`audio`, the sound's name. VALUES holds `corpus` (name to value), `items` (name to one value per line), `words` (what the peer's
+tokenizer made of the texts), `replaced` (how many characters were) and `versions`. Names are the peer's own; those with `_audio`
+and `_combined` are its methods of that name. Metrics of n-grams get the peer's words, embeddings get the text as it is.
 
 What is not the peer's own here:
 
-- `msclap` is an empty module, because its torchaudio loads with no torch of today. Vectors for CLAP come from `stand_ins`.
+- `msclap` is an empty module, because its torchaudio loads with no torch of today. `--clap` names a JSON object in its place that
+  holds a vector by text and by name of a sound.
 - The peer refuses Java above 13; it is told that 99 is fine.
 - The Java programs are those of pycocoevalcap 1.2 instead of a download.
 - Characters that make its tokenizer split or shift captions (`BREAKS`) become spaces in front of it.
-- SPICE needs a download of 384 MB: its values come from `stand_ins`; everything that is built on them is the peer's.
-- The error checker is the file that `--checker` names, put where the peer expects its download.
+- SPICE needs a download of 384 MB: `stand_in_spice` takes its place; everything that is built on it is the peer's.
+- The error checker is the file that `--checker` names, put where the peer expects its download. The model that it names is looked
+  for from the working directory.
 - torchmetrics sorts texts by length for BERTScore and "unsorts" them by the same permutation instead of its inverse, which
   compares candidates with other items' references. The sorting is switched off, unless `--sorted` asks for what users get.
 - The peer's MACE per item is the corpus value; its own formula is run again on one item at a time.
@@ -38,11 +40,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 sys.modules["msclap"] = types.ModuleType("msclap")
 sys.modules["msclap"].CLAP = type("CLAP", (), {})
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "golden"))
+
 import aac_metrics  # noqa: E402 - its missing neighbour must be in place first
 import aac_metrics.functional as peer  # noqa: E402
-import stand_ins  # noqa: E402
 import torch  # noqa: E402
 from aac_metrics.utils.tokenization import preprocess_mult_sents  # noqa: E402
+from stand_in_spice import stand_in_spice  # noqa: E402
 
 # all that Java takes for the end of a line, and what the peer itself refuses
 BREAKS = re.compile("[\n\r\x0b\x0c\u2028\u2029]")
@@ -52,11 +56,18 @@ PACKAGES = ("aac-metrics", "pythonwrench", "pycocoevalcap", "torch", "torchmetri
 
 
 class StandInClap:
-    """What the peer asks of msclap's model."""
+    """What the peer asks of msclap's model.
+
+    Args:
+        path: JSON object with a vector by text and by name of a sound.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.vectors = json.loads(Path(path).read_text(encoding="utf-8"))
 
     def get_text_embeddings(self, texts: list[str]) -> torch.Tensor:
         """Returns float32[n, d]."""
-        return torch.tensor([stand_ins.clap_vector(text) for text in texts])
+        return torch.tensor([self.vectors[text] for text in texts])
 
     get_audio_embeddings = get_text_embeddings
 
@@ -140,7 +151,7 @@ def mace(given: Input) -> tuple[dict, dict]:
 
 def _clap_input(given: Input) -> dict[str, object]:
     columns = {"candidates": given.candidates, "mult_references": given.references, "audio_paths": given.audio}
-    return {**columns, "clap_model": StandInClap(), "device": "cpu"}
+    return {**columns, "clap_model": StandInClap(given.options.clap), "device": "cpu"}
 
 
 def _both(given: Input, run: Callable, methods: list[str]) -> tuple[dict, dict]:
@@ -189,7 +200,7 @@ METRICS: dict[str, Callable[[Input], tuple[dict, dict]]] = {
 
 def spice(candidates: list[str], mult_references: list[list[str]], return_all_scores: bool = True, **_: object) -> tuple:
     """Takes the place of the peer's SPICE."""
-    values = torch.tensor([stand_ins.spice(*pair) for pair in zip(candidates, mult_references, strict=True)], dtype=torch.float64)
+    values = torch.tensor([stand_in_spice(*pair) for pair in zip(candidates, mult_references, strict=True)], dtype=torch.float64)
     return {"spice": values.mean()}, {"spice": values}
 
 
@@ -230,6 +241,7 @@ def main() -> None:
     parser.add_argument("--sbert", help="folder of the sentence encoder")
     parser.add_argument("--bert", help="folder of the model for BERTScore")
     parser.add_argument("--checker", help="checkpoint of the error checker")
+    parser.add_argument("--clap", help="JSON file of vectors")
     parser.add_argument("--sorted", action="store_true", help="leave torchmetrics' sorting as it is")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,10 @@
 """Scores captions with the package mecat 1.1.0, its DATE and its FENSE.
 
-    python tests/parity/mecat_peer.py ITEMS.jsonl VALUES.json --sbert FOLDER [--checker CHECKPOINT]
+    python tests/parity/mecat_peer.py ITEMS.jsonl VALUES.json --sbert FOLDER --checker CHECKPOINT
 
 A line of ITEMS holds `candidate` and `references`, equally many everywhere. VALUES holds `items`: `date`, `date_similarity`,
-`date_discrimination` and `fense`, one value per line before the package rounds; and `printed`, what it prints. Without a
-checkpoint the error checker finds nothing.
+`date_discrimination` and `fense`, one value per line before the package rounds; and `printed`, what it prints. The model that the
+checkpoint names is looked for from the working directory.
 """
 
 from __future__ import annotations
@@ -27,17 +27,6 @@ CHECKER = "echecker_clotho_audiocaps_base"
 torch.set_num_threads(os.cpu_count() or 1)  # the package wants one, which changes no value
 
 
-class NoErrors(torch.nn.Module):
-    """A checker that finds nothing."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        super().__init__()
-
-    def forward(self, sentences: list[str], batch_size: int = 32) -> torch.Tensor:
-        """Returns a weight of 1 for every sentence."""
-        return torch.ones(len(sentences))
-
-
 def values(items: list[dict], kind: str, sbert: str) -> tuple[dict, pd.DataFrame]:
     """Returns what the package prints, and its table per item."""
     keys = [f"{index:06}" for index in range(len(items))]  # the package sorts them as text
@@ -56,15 +45,12 @@ def main() -> None:
     parser.add_argument("items", type=Path)
     parser.add_argument("values", type=Path)
     parser.add_argument("--sbert", required=True, help="folder of the sentence encoder")
-    parser.add_argument("--checker", help="checkpoint of the error checker")
+    parser.add_argument("--checker", required=True, help="checkpoint of the error checker")
     options = parser.parse_args()
     items = [json.loads(line) for line in options.items.read_text(encoding="utf-8").split("\n")[:-1]]
     with tempfile.TemporaryDirectory() as folder:
-        if options.checker:
-            os.environ["FENSE_DATA"] = folder
-            (Path(folder) / f"{CHECKER}.ckpt").symlink_to(Path(options.checker).resolve())
-        else:
-            package.RefinedErrorChecker = NoErrors
+        os.environ["FENSE_DATA"] = folder
+        (Path(folder) / f"{CHECKER}.ckpt").symlink_to(Path(options.checker).resolve())
         date_printed, date = values(items, "date", options.sbert)
         fense_printed, fense = values(items, "fense", options.sbert)
     found = {
