@@ -118,7 +118,7 @@ def nine_groups(every: int, device: str) -> dict:
     from unified_audiocaps.dataset_scripts.build import build
     from unified_audiocaps.dataset_scripts.built import built_set
     from unified_audiocaps.evaluators.models.encoders import load_encoder
-    from unified_audiocaps.evaluators.tasks.evaluate_load import mecat as benchmark_module
+    from unified_audiocaps.evaluators.tasks import mecat as benchmark_module
     from unified_audiocaps.evaluators.workspace import Options
 
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from unified_audiocaps.evaluators import hub_files
 from unified_audiocaps.evaluators.metric import METRICS
-from unified_audiocaps.evaluators.tasks.evaluate_load import TASKS, classification, distribution, retrieval
+from unified_audiocaps.evaluators.tasks import classification, distribution, retrieval
+from unified_audiocaps.evaluators.tasks.evaluate_load import TASKS
 
 NAMES = sorted(TASKS)
 DRAW = np.random.default_rng(11)

@@ -7,7 +7,7 @@ import pytest
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
 from unified_audiocaps.dataset_scripts.errors import InputError
-from unified_audiocaps.evaluators.tasks.evaluate_load import mecat
+from unified_audiocaps.evaluators.tasks import mecat
 
 from .command_line import uac
 

@@ -9,8 +9,8 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.special import softmax
 from scipy.stats import entropy
 from unified_audiocaps.dataset_scripts.errors import InputError
+from unified_audiocaps.evaluators.tasks import distribution
 from unified_audiocaps.evaluators.tasks.distribution import category_distances, frechet_distance, inception_score, kl_divergence
-from unified_audiocaps.evaluators.tasks.evaluate_load import distribution
 
 
 def by_sqrtm(real, fake):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
+from unified_audiocaps.evaluators.tasks import classification
 from unified_audiocaps.evaluators.tasks.evaluate_load import (
-    classification,
     classify,
     distance,
     evened,

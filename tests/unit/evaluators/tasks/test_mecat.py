@@ -8,7 +8,7 @@ from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.evaluators.bootstrap import Resampling
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
-from unified_audiocaps.evaluators.tasks.evaluate_load import mecat
+from unified_audiocaps.evaluators.tasks import mecat
 from unified_audiocaps.evaluators.workspace import Options
 
 OPTIONS = Options(device="cpu")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError
-from unified_audiocaps.evaluators.tasks.evaluate_load import meta
+from unified_audiocaps.evaluators.tasks import meta
 from unified_audiocaps.evaluators.tasks.meta import agreement_with_people, read_preferences, saved_results, with_results
 from unified_audiocaps.evaluators.workspace import Options
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
 from unified_audiocaps.dataset_scripts.errors import InputError
-from unified_audiocaps.evaluators.tasks.evaluate_load import retrieval
+from unified_audiocaps.evaluators.tasks import retrieval
 from unified_audiocaps.evaluators.tasks.retrieval import retrieve, retrieve_from_scores
 
 
