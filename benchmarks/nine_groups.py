@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gzip
 import importlib.util
 import json
@@ -225,6 +226,7 @@ def measured(score, n: int) -> dict:
     spent = [0.0]
     original = BertModel.forward
 
+    @functools.wraps(original)
     def timed(*args, **kwargs):
         started = time.process_time()
         try:
