@@ -124,8 +124,8 @@ def _check_needs(metric: Metric, options: Options) -> None:
         if not getattr(options, name):
             raise MissingRequirementError(
                 f"The {name} of {metric.title}",
-                f"None was given; expected: {Options.meaning(name)}.",
-                f"--{name}, or Options({name}=...)",
+                f"None was given; expected: {Options.meaning(name).rstrip('.')}.",
+                f"name one with --{name}, or Options({name}=...)",
             )
 
 
