@@ -27,7 +27,7 @@ import numpy.typing as npt
 from ...dataset_scripts.errors import InputError, MissingRequirementError, UnknownNameError, shorten
 from ..text.ngrams import Ints
 from ..workspace import Workspace
-from .batches import TokenizedTexts, in_batches, tokenized
+from .batches import TokenizedTexts, all_agree, in_batches, tokenized
 from .cache import Arrays, digest_of_texts, reference_cache
 from .model_checks import check_numbers, check_tokenizer, check_weights
 
@@ -195,7 +195,7 @@ def reference_vectors(work: Workspace, kind: str, embed: Callable[[TokenizedText
             "dtype": encoder.precision,
             "references": work.shared(references_digest),
         }
-        found = reference_cache().get(recipe, make)
+        found = reference_cache().get(recipe, make, all_agree)
     return ReferenceVectors(found["means"], int(found["n_truncated"]))
 
 
