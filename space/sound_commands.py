@@ -23,6 +23,7 @@ Split = Annotated[str | None, typer.Option("--split", help="Only this split; the
 
 
 SHOWN_IDS, SHOWN_POINTS = 20, 10
+HISTOGRAM_BINS, HISTOGRAM_WIDTH = 10, 50
 
 
 def register(app: typer.Typer) -> None:
@@ -124,7 +125,8 @@ def score_clips(
     """Score how well each row's sound fits its caption: the cosine of their CLAP embeddings, as a csv file `id,score`.
 
     The same command goes on with a file that was cut. Beside it FILE.json holds the signature, and the rows that have no score
-    with the reason. The caption is the column `caption`; of pairs the sound is that of side a.
+    with the reason. The caption is the column `caption`; of pairs the sound is that of side a. The distribution of the scores is
+    printed, for those who choose a threshold (`uac threshold`).
 
     Example: uac score-clips sample --clap laion/clap-htsat-unfused --out sample.csv
     """
@@ -155,6 +157,25 @@ def score_clips(
         hidden = len(ids) - SHOWN_IDS
         more = f" … and {hidden:,} more in {side_file(path).name}" if hidden > 0 else ""
         say(f"  not scored, {reason.replace('_', ' ')}: {len(ids):,}: {', '.join(ids[:SHOWN_IDS])}{more}")
+    if report.n_scored:
+        for line in _distribution(path):
+            say(line)
+
+
+def _distribution(path: Path) -> list[str]:
+    """Returns quantiles and a histogram of the scores in a file, for people who choose a threshold."""
+    import numpy as np
+    import pyarrow.csv
+
+    scores = pyarrow.csv.read_csv(path)["score"].to_numpy()
+    points = zip(("lowest", "5 %", "25 %", "median", "75 %", "95 %", "highest"), (0, 5, 25, 50, 75, 95, 100), strict=True)
+    lines = ["  " + ", ".join(f"{title} {np.percentile(scores, place):.4f}" for title, place in points)]
+    counts, edges = np.histogram(scores, bins=HISTOGRAM_BINS)
+    width = max(len(f"{count:,}") for count in counts)
+    for count, low, high in zip(counts.tolist(), edges, edges[1:], strict=False):
+        bar = "#" * round(HISTOGRAM_WIDTH * count / counts.max())
+        lines.append(f"  {low:8.4f} to {high:8.4f}  {count:{width},}  {bar}".rstrip())
+    return lines
 
 
 def threshold(

@@ -1,6 +1,7 @@
 """The commands about sound, run in this process on the sample."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,10 @@ def test_clips_are_scored_and_go_on(data, tmp_path, tiny_clap):
     command = ("score-clips", "sample", "--clap", model, "--out", out, "--data", data, "--device", "cpu")
     told = uac(*command, "--batch", 5).stdout
     assert f"{out}: 24 of 24 rows scored; signature " in told
+    scores = [float(line.split(",")[1]) for line in out.read_text().splitlines()[1:]]
+    assert f"lowest {min(scores):.4f}, " in told and f"highest {max(scores):.4f}" in told
+    bars = re.findall(r"^ +-?[\d.]+ to +-?[\d.]+ +(\d+)", told, re.MULTILINE)
+    assert len(bars) == 10 and sum(map(int, bars)) == 24
     header, *lines = out.read_text().splitlines()
     assert header == "id,score"
     assert lines[0].startswith("sample/train/rain_steady,")
