@@ -22,18 +22,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 TARGET_S = 60.0
 SIM_TOLERANCE, CORPUS_TOLERANCE = 1e-5, 1e-4
-# name, subtask, items, weight: the groups of the release
-GROUPS = (
-    ("content_long", "long", 20052, 0.32),
-    ("content_short", "short", 20052, 0.08),
-    ("pure_speech", "speech", 7839, 0.12),
-    ("mixed_speech", "speech", 8593, 0.12),
-    ("pure_music", "music", 2593, 0.06),
-    ("mixed_music", "music", 8593, 0.06),
-    ("pure_sound", "sound", 848, 0.02),
-    ("mixed_sound", "sound", 8593, 0.02),
-    ("environment", "environment", 20052, 0.2),
-)
+# of made-up texts: items of the release's groups
+SIZES = {
+    "content_long": 20052, "content_short": 20052, "pure_speech": 7839, "mixed_speech": 8593, "pure_music": 2593,
+    "mixed_music": 8593, "pure_sound": 848, "mixed_sound": 8593, "environment": 20052,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -75,7 +68,8 @@ def made_groups(every: int) -> list:
     """Returns the groups with their predictions: MECAT's own texts, or made-up ones."""
     from dataclasses import dataclass
 
-    from unified_audiocaps.evaluators.tasks.mecat import Group
+    from unified_audiocaps.evaluators.tasks.groups import Group
+    from unified_audiocaps.evaluators.tasks.mecat import CAPTION_GROUPS
 
     @dataclass
     class Scored:
@@ -89,17 +83,14 @@ def made_groups(every: int) -> list:
     except SystemExit:
         records = None
     found = []
-    for name, subtask, size, weight in GROUPS:
+    for name, subtask, domains, weight in CAPTION_GROUPS:
         if records is not None:
-            domains = {"pure_speech": ["S00"], "pure_music": ["0M0"], "pure_sound": ["00A"]}.get(name)
-            domains = domains or (["SMA", "SM0", "S0A", "0MA"] if name.startswith("mixed") else None)
-            texts = {key: tuple(one[subtask]) for key, one in records.items() if domains is None or one["domain"] in domains}
+            texts = {key: tuple(one[subtask]) for key, one in records.items() if one["domain"] in domains}
         else:
             from classic import captions
 
-            candidates, references_ = captions(size, 3)
-            texts = {f"{name}-{place}": tuple(said) for place, said in enumerate(references_)}
-            del candidates
+            _, accepted = captions(SIZES[name], 3)
+            texts = {f"{name}-{place}": tuple(said) for place, said in enumerate(accepted)}
         texts = dict(list(texts.items())[::every])
         keys = list(texts)
         predictions = {key: texts[keys[(place + 1) % len(keys)]][0] for place, key in enumerate(keys)}

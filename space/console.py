@@ -32,8 +32,10 @@ def remark(text: str) -> None:
 
 
 def table(rows: Iterable[Iterable[object]], header: Iterable[str]) -> None:
-    """Prints columns padded to their widest cell."""
-    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    """Prints columns padded to their widest cell; a column without a title is left out."""
+    titles = list(header)
+    lines = [[str(cell) for cell, title in zip(row, titles, strict=True) if title] for row in rows]
+    cells = [[title for title in titles if title], *lines]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for row in cells:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

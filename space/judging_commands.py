@@ -118,9 +118,7 @@ def judge(
     result = found.result
     bounds = mean_intervals(result.per_item[order_of_ids(pairs.ids), None], plan)[0] if plan else None
     row = ("judge", f"{result.score:.6f}", enclosed(bounds), result.signature.digest)
-    shown = (0, 1, 2, 3) if plan else (0, 1, 3)
-    header = ("METRIC", "SCORE", level_title(plan), "SIGNATURE")
-    table([[row[i] for i in shown]], [header[i] for i in shown])
+    table([row], ("METRIC", "SCORE", level_title(plan), "SIGNATURE"))
     say(f"{len(pairs.ids):,} clips, {result.seconds:.1f} s; answers are kept in {kept}")
     say(str(result.signature))
     for note, count in result.notes.items():

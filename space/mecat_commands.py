@@ -17,7 +17,7 @@ from .score_commands import BatchTokens, Checker, Encoder, Level, Precision, Res
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..evaluators.tasks.mecat import GroupedBenchmark, GroupReport
+    from ..evaluators.tasks.groups import GroupedBenchmark, GroupReport
 
 mecat_app = typer.Typer(help="Score submissions to MECAT's benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -137,7 +137,8 @@ def _evaluate(
     per_item: Path | None,
 ) -> None:
     from ..evaluators.files import read_keyed_texts
-    from ..evaluators.tasks.mecat import evaluate, metrics_of
+    from ..evaluators.tasks.groups import evaluate
+    from ..evaluators.tasks.mecat import metrics_of
     from ..evaluators.workspace import Options
 
     check_table_name("--per-item", per_item)
@@ -151,29 +152,24 @@ def _evaluate(
         seconds = sum(result.seconds for result in report.results)
         remark(f"{report.group.name}: {len(report.ids):,} items, {seconds:.1f} s")
 
-    report = evaluate(
-        benchmark, {subtask: read[file] for subtask, file in files.items()}, options=options, interval=resampled, done=tell
-    )
+    predictions = {subtask: read[file] for subtask, file in files.items()}
     metrics = metrics_of(options)
+    report = evaluate(benchmark, predictions, metrics, options, interval=resampled, done=tell)
     rows: list[list[str]] = []
     for one in report.groups:
         rows.append([one.group.name, f"{len(one.ids):,}"])
         for result in one.results:
-            rows[-1] += [f"{result.score:.6f}", *([enclosed(result.interval)] if resampled else [])]
+            rows[-1] += [f"{result.score:.6f}", enclosed(result.interval)]
         for label, part in one.results[0].parts.items():
             rows.append([f"  {label}", f"{part.n:,}"])
             for result in one.results:
-                rows[-1] += [f"{result.parts[label].score:.6f}", *([enclosed(result.parts[label].interval)] if resampled else [])]
-    rows.append([benchmark.name, ""])
+                rows[-1] += [f"{result.parts[label].score:.6f}", enclosed(result.parts[label].interval)]
+    overall, signatures, header = [benchmark.name, ""], ["SIGNATURE", ""], ["GROUP", "ITEMS"]
     for metric in metrics:
-        rows[-1] += [f"{report.overall(metric):.6f}", *([""] if resampled else [])]
-    rows.append(["SIGNATURE", ""])
-    for metric in metrics:
-        rows[-1] += [report.signature(metric).digest, *([""] if resampled else [])]
-    header = ["GROUP", "ITEMS"]
-    for metric in metrics:
-        header += [metric.upper(), *([level_title(resampled)] if resampled else [])]
-    table(rows, header)
+        overall += [f"{report.overall(metric):.6f}", ""]
+        signatures += [report.signature(metric).digest, ""]
+        header += [metric.upper(), level_title(resampled)]
+    table([*rows, overall, signatures], header)
     weights = " + ".join(f"{one.group.weight:.4g} {one.group.name}" for one in report.groups)
     say(f"{benchmark.name} = {weights}; {time.perf_counter() - started:.1f} s")
     if not benchmark.is_whole:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -184,9 +184,7 @@ def score(
         rows.extend((f"  {name}", f"{value:.6f}", "", "") for name, value in result.components.items())
         for label, part in result.parts.items():
             rows.append((f"  {by} = {label} ({part.n:,})", f"{part.score:.6f}", enclosed(part.interval), ""))
-    header = ("METRIC", "SCORE", level_title(resampled), "SIGNATURE")
-    shown = (0, 1, 2, 3) if resampled else (0, 1, 3)
-    table([[row[i] for i in shown] for row in rows], [header[i] for i in shown])
+    table(rows, ("METRIC", "SCORE", level_title(resampled), "SIGNATURE"))
     say(f"{len(pairs.ids):,} clips, {time.perf_counter() - started:.1f} s")
     for result in results:
         if explain:
@@ -294,21 +292,19 @@ def compare(
 
     pairs_a, pairs_b = joined(a, predicted_a), joined(b, predicted_b)
     started = time.perf_counter()
-    options, options_b = (
-        expected.options(
-            encoder=encoder,
-            checker=checker,
-            clap=clap,
-            bert=bert,
-            spice=spice,
-            sounds=sounds,
-            subtask=subtask,
-            precision=precision,
-            device=device,
-            batch_tokens=batch_tokens,
-        )
-        for spice in (spice_a, spice_b)
+    options = expected.options(
+        encoder=encoder,
+        checker=checker,
+        clap=clap,
+        bert=bert,
+        spice=spice_a,
+        sounds=sounds,
+        subtask=subtask,
+        precision=precision,
+        device=device,
+        batch_tokens=batch_tokens,
     )
+    options_b = replace(options, spice=spice_b)
     comparisons = compare_pairs(pairs_a, pairs_b, names, options, options_b=options_b, resampling=resampled)
     rows = [
         (

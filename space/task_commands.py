@@ -129,12 +129,9 @@ def retrieval(
     for name, title in measures.items():
         row = [title]
         for one, intervals in zip(results, found, strict=True):
-            row += [_measure(one, name), *([enclosed(intervals.get(name))] if plan else [])]
+            row += [_measure(one, name), enclosed(intervals.get(name))]
         rows.append(row)
-    header = ["MEASURE"]
-    for title in ("TEXT TO AUDIO", "AUDIO TO TEXT"):
-        header += [title, *([level_title(plan)] if plan else [])]
-    table(rows, header)
+    table(rows, ("MEASURE", "TEXT TO AUDIO", level_title(plan), "AUDIO TO TEXT", level_title(plan)))
     by_text, by_audio = results
     say(f"{len(by_text):,} captions, {len(by_audio):,} clips, {time.perf_counter() - started:.1f} s")
     for one in results:
@@ -303,9 +300,7 @@ def classify(
         rows.append(("accuracy", f"{single.accuracy:.6f}", enclosed(found), single.signature.digest))
         rows.append(("balanced accuracy", f"{single.balanced_accuracy:.6f}", "", single.signature.digest))
     rows.append(("mAP", f"{tagging.map:.6f}", "", tagging.signature.digest))
-    shown = (0, 1, 2, 3) if plan else (0, 1, 3)
-    header = ("MEASURE", "VALUE", level_title(plan), "SIGNATURE")
-    table([[row[i] for i in shown] for row in rows], [header[i] for i in shown])
+    table(rows, ("MEASURE", "VALUE", level_title(plan), "SIGNATURE"))
     say(f"{tagging.n:,} items, {len(names):,} classes, {time.perf_counter() - started:.1f} s")
     for one in (single, tagging):
         if one is not None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from ..metric import Cases, Floats, Metric
-from ..models.encoders import ReferenceVectors, candidate_tokens, loaded_encoder, reference_vectors
+from ..models.encoders import ReferenceVectors, candidate_tokens, loaded_encoder, paired_cosines, reference_vectors
 from ..pairs import CaptionPairs
 from ..workspace import Workspace
 
@@ -48,8 +46,7 @@ def similarities(work: Workspace) -> Floats:
     """Returns float64[n]: the mean cosine of each candidate with its references (shared work)."""
     encoder, tokens = work.shared(loaded_encoder), work.shared(candidate_tokens)
     candidates = encoder.embed(tokens, work.options.batch_tokens)[tokens.sequence]
-    cosines: Floats = np.einsum("nd,nd->n", candidates, work.shared(plain_references).means, dtype=np.float64)
-    return np.clip(cosines, -1.0, 1.0)
+    return paired_cosines(candidates, work.shared(plain_references).means)
 
 
 def plain_references(work: Workspace) -> ReferenceVectors:

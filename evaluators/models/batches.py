@@ -112,7 +112,12 @@ def _token_ids(tokenizer: Any, texts: list[str], max_tokens: int) -> Iterator[tu
 
 
 def in_batches(
-    lengths: Ints, forward: Callable[[Ints], Array], device: str, batch_tokens: int | None = None, label: str = "encoding"
+    lengths: Ints,
+    forward: Callable[[Ints], Array],
+    device: str,
+    batch_tokens: int | None = None,
+    label: str = "encoding",
+    unit: str = "tokens",
 ) -> Array:
     """Returns the results of `forward` for every sequence, in the order of `lengths`; (0, 0) where there is none.
 
@@ -122,35 +127,52 @@ def in_batches(
         device: `cpu` or `cuda`.
         batch_tokens: bound of tokens per forward, padding included; None for what suits the device.
         label: what stands in front of the progress bar.
+        unit: what `lengths` counts, for messages.
     """
     rank, world = _place()
     order = np.argsort(-lengths, kind="stable")
     if world > 1:
         order = order[rank::world]  # every process gets long and short ones
     results: Array | None = None
-    budget = batch_tokens or BATCH_TOKENS[device]
-    start = 0
     with progress(len(order), label, unit="text") as bar:
-        while start < len(order):
-            size = max(1, budget // max(1, int(lengths[order[start]])))
-            batch = order[start : start + size]
-            try:
-                made = forward(batch)
-            except Exception as error:
-                if len(batch) == 1 or not _is_out_of_memory(error):
-                    raise
-                budget = max(1, min(budget, size * int(lengths[batch[0]])) // 2)
-                _free_memory(device)
-                log.warning("out of memory on %s: going on with %d tokens per forward", device, budget)
-                continue
+        for batch, made in each_batch(order, lengths, forward, device, batch_tokens or BATCH_TOKENS[device], unit):
             if results is None:
                 results = np.zeros((len(lengths), *made.shape[1:]), made.dtype)
             results[batch] = made
-            start += len(batch)
             bar.update(len(batch))
     if world > 1:
         results = _gathered(results, order, len(lengths))
     return results if results is not None else np.empty((0, 0), np.float32)
+
+
+def each_batch(
+    order: Ints, lengths: Ints, forward: Callable[[Ints], Array], device: str, budget: int, unit: str = "tokens"
+) -> Iterator[tuple[Ints, Array]]:
+    """Yields batches and what `forward` returns for them; out of memory halves the bound for all that follow.
+
+    Args:
+        order: int64[m], which sequences, in the order in which they go; the first of a batch should be its longest.
+        lengths: int64[n], what each sequence costs.
+        forward: takes int64[b], which sequences, and returns an array [b, ...].
+        device: `cpu` or `cuda`.
+        budget: bound of b times the cost of the first.
+        unit: what `lengths` counts, for messages.
+    """
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(1, int(lengths[order[start]])))
+        batch = order[start : start + size]
+        try:
+            made = forward(batch)
+        except Exception as error:
+            if len(batch) == 1 or not _is_out_of_memory(error):
+                raise
+            budget = max(1, min(budget, size * int(lengths[batch[0]])) // 2)
+            _free_memory(device)
+            log.warning("out of memory on %s: going on with %d %s per forward", device, budget, unit)
+            continue
+        yield batch, made
+        start += len(batch)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -14,7 +14,6 @@ Source: Wu et al. 2023 (ICASSP), arXiv:2211.06687, sections 3.2 (feature fusion)
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,14 +26,13 @@ import numpy.typing as npt
 from ...dataset_scripts.errors import InputError, shorten
 from ..metric import Floats, Signature
 from ..text.ngrams import Ints
-from .batches import TokenizedTexts, in_batches, tokenized
+from .batches import TokenizedTexts, each_batch, in_batches, tokenized
 from .encoders import LOADED_AT_ONCE, Embeddings, local_or_hub, quiet_loading
 from .model_checks import check_numbers, check_tokenizer, check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-log = logging.getLogger(__name__)
 
 Samples = npt.NDArray[np.float32]
 Heard: TypeAlias = tuple[npt.NDArray[np.float32], bool]  # features, is it longer than the window
@@ -139,12 +137,11 @@ class Clap:
             texts: what to embed.
             batch_tokens: bound of tokens per forward, padding included; None for what suits the device.
         """
+        import torch
 
         def forward(batch: Ints) -> Embeddings:
             ids, inside, _ = texts.padded(batch, self.tokenizer.pad_token_id or 0)
             return self._units(self._text, torch.from_numpy(ids), torch.from_numpy(inside.astype(np.int64)))
-
-        import torch
 
         vectors: Embeddings = in_batches(texts.lengths, forward, self.device, batch_tokens)
         return vectors
@@ -173,25 +170,16 @@ class Clap:
             texts: one per sound.
             batch: clips per forward; None for what suits the device. Changes speed and memory only.
         """
-        size = batch or BATCH[self.device]
         # long texts together and short ones together, so that little is padded; sounds are all padded to the window anyway
-        order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
-        found = np.empty(len(texts))
-        begin = 0
-        import torch
+        order = np.array(sorted(range(len(texts)), key=lambda place: (len(texts[place]), place)), np.int64)
 
-        while begin < len(order):
-            some = order[begin : begin + size]
-            try:
-                found[some] = self._forward([heard[place] for place in some], [texts[place] for place in some])
-            except torch.cuda.OutOfMemoryError:
-                if size == 1:
-                    raise
-                size = max(1, size // 2)
-                torch.cuda.empty_cache()
-                log.warning("out of memory on %s: going on with %d clips per forward", self.device, size)
-                continue
-            begin += len(some)
+        def forward(some: Ints) -> Floats:
+            return self._forward([heard[place] for place in some], [texts[place] for place in some])
+
+        found = np.empty(len(texts))
+        ones = np.ones(len(texts), np.int64)
+        for some, values in each_batch(order, ones, forward, self.device, batch or BATCH[self.device], "clips"):
+            found[some] = values
         return found
 
     def _forward(self, heard: Sequence[Heard], texts: Sequence[str]) -> Floats:

@@ -18,7 +18,7 @@ from ..text.ngrams import Ints
 from ..workspace import Workspace
 from .batches import TokenizedTexts, in_batches
 from .clap import BATCH, Clap, load_clap
-from .encoders import Embeddings, mean_per_item, resolve_device
+from .encoders import Embeddings, mean_per_item, paired_cosines, resolve_device
 from .sounds import mono_samples
 
 
@@ -47,7 +47,7 @@ def text_similarities(work: Workspace) -> Floats:
     """Returns float64[items] in [-1, 1]: cosine of candidate and reference, averaged over the references (shared work)."""
     tokens = work.shared(reference_tokens)
     references = work.shared(loaded_clap).text_vectors(tokens, work.options.batch_tokens)[tokens.sequence]
-    return _cosines(work.shared(candidate_vectors), mean_per_item(references, work.pairs.references))
+    return paired_cosines(work.shared(candidate_vectors), mean_per_item(references, work.pairs.references))
 
 
 def sound_similarities(work: Workspace) -> Floats:
@@ -56,7 +56,7 @@ def sound_similarities(work: Workspace) -> Floats:
     Raises:
         InputError: items have no sound, or one that cannot be used; all of them are listed.
     """
-    return _cosines(work.shared(candidate_vectors), _sound_vectors(work))
+    return paired_cosines(work.shared(candidate_vectors), _sound_vectors(work))
 
 
 def text_recipe(work: Workspace) -> Mapping[str, str]:
@@ -67,11 +67,6 @@ def text_recipe(work: Workspace) -> Mapping[str, str]:
 def sound_recipe(work: Workspace) -> Mapping[str, str]:
     """Returns what signatures hold about sounds."""
     return {"channels": "mean", "resampler": "soxr_hq", **work.shared(loaded_clap).hears}
-
-
-def _cosines(ours: Embeddings, theirs: Embeddings) -> Floats:
-    cosines: Floats = np.einsum("nd,nd->n", ours, theirs, dtype=np.float64)
-    return np.clip(cosines, -1.0, 1.0)
 
 
 def _sound_vectors(work: Workspace) -> Embeddings:
@@ -99,7 +94,7 @@ def _sound_vectors(work: Workspace) -> Embeddings:
         return clap.sound_vectors(heard)
 
     # a sound costs the same however long it is: the model hears a window
-    vectors: Embeddings = in_batches(np.ones(len(ids), np.int64), forward, clap.device, BATCH[clap.device], "listening")
+    vectors: Embeddings = in_batches(np.ones(len(ids), np.int64), forward, clap.device, BATCH[clap.device], "listening", "clips")
     if problems:
         raise InputError(
             f"{len(problems):,} of {len(ids):,} sounds cannot be used.", [problem for _, problem in sorted(problems.items())]

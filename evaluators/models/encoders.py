@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...dataset_scripts.errors import InputError, MissingRequirementError, UnknownNameError, shorten
+from ..metric import Floats
 from ..text.ngrams import Ints
 from ..workspace import Workspace
 from .batches import TokenizedTexts, all_agree, in_batches, tokenized
@@ -210,6 +211,17 @@ def mean_per_item(vectors: Embeddings, references: Sequence[Sequence[str]]) -> E
     sums: Embeddings = np.add.reduceat(vectors, np.cumsum(counts) - counts, axis=0)
     sums /= counts[:, None].astype(np.float32)
     return sums
+
+
+def paired_cosines(ours: Embeddings, theirs: Embeddings) -> Floats:
+    """Returns float64[items] in [-1, 1]: the products of the rows of two sides, which rounding may carry past 1.
+
+    Args:
+        ours: float32[items, d], unit length.
+        theirs: float32[items, d], unit length, or means of such vectors.
+    """
+    cosines: Floats = np.einsum("nd,nd->n", ours, theirs, dtype=np.float64)
+    return np.clip(cosines, -1.0, 1.0)
 
 
 def resolve_device(name: str) -> str:

@@ -5,18 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 from unified_audiocaps.dataset_scripts.errors import EndpointError, InputError, UnknownNameError
-from unified_audiocaps.space.cli import app
 
 from ...chat_endpoint import Reply, running
-
-
-def uac(*arguments: object) -> Result:
-    """Runs a command; its errors are raised."""
-    done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done
+from .command_line import uac
 
 
 @pytest.fixture

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from typer.testing import CliRunner, Result
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import InputError, SoundError, UnknownNameError
 from unified_audiocaps.dataset_scripts.scores import score_plan
-from unified_audiocaps.space.cli import app
 
+from .command_line import uac
 from .conftest import cell, row, tone
 
 
@@ -20,11 +19,6 @@ def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("built") / "unified-audiocaps"
     build("sample", out=folder)
     return folder
-
-
-def uac(*arguments: object) -> Result:
-    """Runs a command; its errors are raised."""
-    return CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
 
 
 def test_a_page_of_random_rows_is_written(data, tmp_path):

@@ -7,24 +7,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from typer.testing import CliRunner, Result
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.evaluators.tasks.classification import accuracy_from_scores, average_precision
 from unified_audiocaps.evaluators.tasks.distribution import category_distances, frechet_distance, inception_score, kl_divergence
 from unified_audiocaps.evaluators.tasks.retrieval import retrieve
-from unified_audiocaps.space.cli import app
+
+from .command_line import uac
 
 RANDOM = np.random.default_rng(3)
 AUDIO = RANDOM.normal(size=(20, 6))
 OWNER = np.repeat(np.arange(20), 3)
 TEXT = AUDIO[OWNER] + RANDOM.normal(size=(60, 6))
-
-
-def uac(*arguments: object) -> Result:
-    """Runs a command; its errors are raised."""
-    done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done
 
 
 def rows(told: str) -> dict[str, list[str]]:

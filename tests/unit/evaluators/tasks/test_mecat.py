@@ -9,9 +9,11 @@ from unified_audiocaps.evaluators.bootstrap import Resampling
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.tasks import mecat
+from unified_audiocaps.evaluators.tasks.groups import evaluate
 from unified_audiocaps.evaluators.workspace import Options
 
 OPTIONS = Options(device="cpu")
+METRICS = mecat.metrics_of(OPTIONS)
 SIZES = {
     "content_long": 18, "content_short": 18, "pure_speech": 3, "mixed_speech": 9, "pure_music": 2, "mixed_music": 9,
     "pure_sound": 2, "mixed_sound": 9, "environment": 18,
@@ -48,7 +50,7 @@ def guesses(benchmark, by=1):
 
 @pytest.fixture(scope="module")
 def report(captions):
-    return mecat.evaluate(captions, guesses(captions), options=OPTIONS)
+    return evaluate(captions, guesses(captions), METRICS, OPTIONS)
 
 
 def test_groups_are_those_of_the_benchmark(captions):
@@ -82,25 +84,25 @@ def test_a_group_is_a_set_of_its_own(captions, report):
 def test_upstream_keys_and_ids_are_the_same_items(captions, report):
     keys = {id_: key for key, id_ in captions.aliases.items() if key != id_}
     keyed = {name: {keys[id_]: text for id_, text in texts.items()} for name, texts in guesses(captions).items()}
-    assert mecat.evaluate(captions, keyed, options=OPTIONS).overall("date") == report.overall("date")
+    assert evaluate(captions, keyed, METRICS, OPTIONS).overall("date") == report.overall("date")
 
 
 def test_one_set_of_captions_may_serve_all_subtasks(captions):
     texts = guesses(captions)["long"]
-    report = mecat.evaluate(captions, dict.fromkeys(captions.subtasks, texts), ["sbert_sim"], OPTIONS)
+    report = evaluate(captions, dict.fromkeys(captions.subtasks, texts), ["sbert_sim"], OPTIONS)
     assert report.metrics == ("sbert_sim",)
     assert [len(one.ids) for one in report.groups] == list(SIZES.values())
 
 
 def test_only_what_a_subtask_scores_must_be_covered(captions):
     texts = guesses(captions)
-    mecat.evaluate(captions, texts, ["length"], OPTIONS)  # music has no prediction for speech alone
+    evaluate(captions, texts, ["length"], OPTIONS)  # music has no prediction for speech alone
     with pytest.raises(InputError, match="no predictions for 'sound'; expected texts for each of long, short, speech"):
-        mecat.evaluate(captions, {name: said for name, said in texts.items() if name != "sound"}, ["length"], OPTIONS)
+        evaluate(captions, {name: said for name, said in texts.items() if name != "sound"}, ["length"], OPTIONS)
     id_ = next(iter(texts["music"]))
     cut = {**texts, "music": {name: text for name, text in texts["music"].items() if name != id_}}
     with pytest.raises(InputError, match="'music' do not cover the benchmark: 1 of 11 items have none") as told:
-        mecat.evaluate(captions, cut, ["length"], OPTIONS)
+        evaluate(captions, cut, ["length"], OPTIONS)
     assert told.value.problems[0].id == id_
 
 
@@ -109,7 +111,7 @@ def test_unknown_and_repeated_names_are_told(captions):
     key, id_ = next((key, id_) for key, id_ in captions.aliases.items() if key != id_)
     more = {**texts, "long": {**texts["long"], "nobody": "x", key: "twice"}}
     with pytest.raises(InputError) as told:
-        mecat.evaluate(captions, more, ["length"], OPTIONS)
+        evaluate(captions, more, ["length"], OPTIONS)
     assert {(problem.code, problem.id) for problem in told.value.problems} == {("E_UNKNOWN_ID", "nobody"), ("E_DUP_ID", key)}
     assert id_ in str(told.value)
 
@@ -117,7 +119,7 @@ def test_unknown_and_repeated_names_are_told(captions):
 def test_what_is_left_out_may_still_be_predicted(captions):
     thin = captions.every(3)
     assert [len(group.references) for group in thin.groups] == [6, 6, 1, 3, 1, 3, 1, 3, 6]
-    mecat.evaluate(thin, guesses(captions), ["length"], OPTIONS)
+    evaluate(thin, guesses(captions), ["length"], OPTIONS)
 
 
 def test_the_report_holds_all_numbers(report):
@@ -132,7 +134,7 @@ def test_the_report_holds_all_numbers(report):
 
 
 def test_the_signature_changes_with_any_group(captions, report):
-    other = mecat.evaluate(captions.every(2), guesses(captions), ["date"], OPTIONS)
+    other = evaluate(captions.every(2), guesses(captions), ["date"], OPTIONS)
     assert other.signature("date").digest != report.signature("date").digest
     assert "content_long:0.32*" in report.signature("date").text
 
@@ -145,8 +147,8 @@ def test_fense_is_named_only_with_a_checker():
 def test_answers_by_category_and_difficulty(data):
     benchmark = mecat.answers(rows(data, mecat.QUESTION_COLUMNS))
     told = []
-    report = mecat.evaluate(
-        benchmark, {"qa": guesses(benchmark)["qa"]}, options=OPTIONS, interval=Resampling(resamples=100), done=told.append
+    report = evaluate(
+        benchmark, {"qa": guesses(benchmark)["qa"]}, METRICS, OPTIONS, interval=Resampling(resamples=100), done=told.append
     )
     assert [len(one.ids) for one in report.groups] == [18] * 6
     assert told == list(report.groups)
