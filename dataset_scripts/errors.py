@@ -10,6 +10,9 @@
     |-- SoundError(ValueError)                     a sound file cannot be read, or is of no use; says why in one word, too
     |-- EndpointError(OSError)                     a model's endpoint refuses, is gone, or answers what cannot be used
     |-- StorageError(OSError)                      a folder cannot be written: the disk is full, or the write was refused
+    |-- UnavailableError(OSError)                  the hub's database is locked, full or away: try again, nothing was changed
+    |-- LimitError(RuntimeError)                   too many submissions or requests: says when to come back
+    |-- RightsError(PermissionError)               somebody else's submission or system, or not signed in
     |-- InputError(ValueError)                     what the user handed in is wrong; lists every problem found
     |-- MissingRequirementError(ImportError)       a package, program or model is not installed
     `-- StateError(RuntimeError)                   a submission is not in the state that the step needs
@@ -106,6 +109,27 @@ class StorageError(UnifiedAudioCapsError, OSError):
             place = f" at {cause.filename}" if cause.filename else ""
             what = f"cannot work in {folder}{place} ({reason}); make it readable and writable and run it again."
         super().__init__(f"{what} {done}")
+
+
+class UnavailableError(UnifiedAudioCapsError, OSError):
+    """The hub's database is locked, full or away. Nothing was changed; the same step may be tried again."""
+
+
+class LimitError(UnifiedAudioCapsError, RuntimeError):
+    """Too many submissions or requests.
+
+    Args:
+        text: what the limit is.
+        retry_after_s: when it makes sense to come back.
+    """
+
+    def __init__(self, text: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(text)
+
+
+class RightsError(UnifiedAudioCapsError, PermissionError):
+    """What was asked for is somebody else's, or needs somebody who is signed in."""
 
 
 class RecordError(UnifiedAudioCapsError, ValueError):

@@ -1,4 +1,4 @@
-"""The hub's memory: the only module that talks to the database.
+"""The hub's memory: every question to the database, and every change of it.
 
 Guarantees:
 - a submission is answered only after its file is on disk (fsync) and its rows are committed;
@@ -12,29 +12,33 @@ Source: the lease and fencing pattern of job queues; limits and states of the le
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection
 
-from ..dataset_scripts import atomic
-from ..dataset_scripts.errors import InputError, StateError, UnknownNameError
+from ..dataset_scripts.errors import InputError, LimitError, RightsError, StateError, UnknownNameError
 from . import tables
 from .benchmark import Benchmark
-from .submission import Submission
+from .database import Database, Transaction, event_sha256
+from .files import FileStore
+from .submission import COUNTED, LOCAL_ACCOUNT, Submission, System
 
-BUSY_TIMEOUT_S = 30
 MAX_EXPIRATIONS = 10
 BACKOFF_S = 2.0
+MAX_PAUSE_S = 600.0
+# a lease that ends later than any worker asks for was given before the clock was put back
+MAX_LEASE_S = 3_600.0
+DAY_S = 86_400.0
+SYSTEM = "hub"  # who acts where no person does
+_SQL_LIST = 500
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Job:
     submission_id: str
     owner: str
     attempt: int
+    recipe: str
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,14 @@ class ResultRow:
         metric: the metric's name.
         name: the metric's name again for its score, the component's name else (`similarity`, `bleu_1`).
         value: native range.
-        n: clips scored.
+        n: items scored.
         signature: the whole recipe.
         digest: eight hex digits of the signature; equal digests are comparable.
         seconds: time the metric took.
-        items_sha256: names the parquet file of per-clip scores.
+        items_sha256: names the parquet file of per-item scores.
+        scope: empty for the overall score, else the name of the group of items.
+        low: lower end of the 95 % confidence interval, None where there is none.
+        high: its upper end.
     """
 
     metric: str
@@ -70,17 +78,31 @@ class ResultRow:
     digest: str
     seconds: float
     items_sha256: str
+    scope: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
-class PublishedResult:
-    """A result row together with whose it is."""
+class Entry:
+    """A published submission and its system, as a board lists them.
 
-    submission_id: str
-    system: str
-    submitted_at: float
-    created_at: float
-    row: ResultRow
+    Attributes:
+        submission: the submission.
+        system: what its owner says about the system.
+        attempts: how many submissions the system has made to the benchmark; rejected ones are not counted.
+    """
+
+    submission: Submission
+    system: System
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many submissions an account may make to one benchmark within 24 hours; those that count are `submission.COUNTED`."""
+
+    per_day: int
 
 
 def new_id() -> str:
@@ -92,104 +114,239 @@ def new_id() -> str:
 
 
 class ResultStore:
-    """Submissions, jobs, results and events in a SQLite database, with their files beside it.
+    """Submissions, jobs, results and events in a database, with their files in a folder.
 
     Args:
-        url: `sqlite:///path/to/hub.db`.
+        url: `sqlite:///path/to/hub.db`, or `postgresql://user@host/name`.
+        files: folder of the files; beside the database by default, which only SQLite has.
         now: the clock; tests inject their own.
+
+    Raises:
+        InputError: the URL is of no database that a hub can use, or its files have no place.
+        UnavailableError: the database does not answer.
     """
 
-    def __init__(self, url: str, now: Callable[[], float] = time.time) -> None:
-        self.url, self._now = url, now
-        path = _sqlite_path(url)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.files = path.with_name(f"{path.stem}-files")
-        self.files.mkdir(exist_ok=True)
-        self._engine = _engine(url)
-        _migrate(self._engine, path.with_name(f"{path.name}.lock"))
+    def __init__(self, url: str, files: Path | None = None, now: Callable[[], float] = time.time) -> None:
+        self._db = Database(url, now)
+        self.url = url
+        if files is None:
+            if self._db.path is None:
+                raise InputError("files of a PostgreSQL hub have no place; name a folder: --files DIR, or UAC_FILES.")
+            files = self._db.path.with_name(f"{self._db.path.stem}-files")
+        self.files = FileStore(files)
 
-    # -- files ---------------------------------------------------------------------------------------------------------------
+    @property
+    def database_path(self) -> Path | None:
+        """The SQLite file; None on PostgreSQL."""
+        return self._db.path
 
-    def put_file(self, content: bytes, suffix: str) -> str:
-        """Stores bytes under their sha256 and returns it; on disk for good when this returns."""
-        sha256 = hashlib.sha256(content).hexdigest()
-        target = self.file_path(sha256, suffix)
-        if not target.exists():
-            atomic.write_bytes(target, content)
-        return sha256
+    def close(self) -> None:
+        """Closes all connections."""
+        self._db.dispose()
 
-    def file_path(self, sha256: str, suffix: str) -> Path:
-        """Returns where the file of that digest lies."""
-        return self.files / f"{sha256}{suffix}"
+    # -- benchmarks of this hub ----------------------------------------------------------------------------------------------
+
+    def add_benchmark(self, definition: Benchmark, items: bytes, actor: str = LOCAL_ACCOUNT) -> bool:
+        """Opens a benchmark of this hub; it never changes afterwards.
+
+        Args:
+            definition: its frozen definition.
+            items: the parquet file of its items.
+            actor: who opens it.
+
+        Returns:
+            False when the same version was opened before, with the same items.
+
+        Raises:
+            StateError: that version is open with other items or another definition.
+        """
+        sha256 = self.files.put(items, ".items.parquet")
+        table, text = tables.benchmark, json.dumps(asdict(definition), sort_keys=True)
+        same = sa.and_(table.c.id == definition.id, table.c.version == definition.version)
+
+        def step(tx: Transaction) -> bool:
+            found = tx.connection.execute(sa.select(table.c.definition_json).where(same)).scalar_one_or_none()
+            if found is not None:
+                if found != text:
+                    name = f"{definition.id} version {definition.version}"
+                    raise StateError(f"of benchmark {name}", "frozen", "another definition or other items")
+                return False
+            values = {"definition_json": text, "items_file_sha256": sha256, "created_at": tx.now}
+            tx.connection.execute(table.insert().values(id=definition.id, version=definition.version, **values))
+            detail = {"version": definition.version, "digest": definition.digest, "items_sha256": definition.items_sha256}
+            tx.record("benchmark", definition.id, "opened", actor, detail)
+            return True
+
+        return self._db.transact(step)
+
+    def benchmarks(self) -> dict[Benchmark, str]:
+        """Returns the benchmarks of this hub, oldest first, each with the sha256 of its file of items."""
+        query = sa.select(tables.benchmark).order_by(tables.benchmark.c.created_at, tables.benchmark.c.id)
+        with self._db.reading() as connection:
+            return {
+                Benchmark.from_json(json.loads(row.definition_json)): row.items_file_sha256 for row in connection.execute(query)
+            }
 
     # -- submissions ---------------------------------------------------------------------------------------------------------
 
-    def add(self, benchmark: Benchmark, system: str, content: bytes, suffix: str, n_items: int) -> tuple[Submission, bool]:
-        """Accepts a validated predictions file and queues it.
+    def receive(
+        self,
+        benchmark: Benchmark,
+        system: System,
+        content: bytes,
+        suffix: str,
+        *,
+        account: str = LOCAL_ACCOUNT,
+        idempotency_key: str | None = None,
+        quota: Quota | None = None,
+        note: Mapping[str, Any] | None = None,
+    ) -> tuple[Submission, bool]:
+        """Takes a predictions file in: file on disk, rows committed, state `received`.
 
         Args:
             benchmark: what it is for.
-            system: name of the system; created when new.
+            system: what its owner says about the system; created when new, updated else.
             content: the raw bytes, kept unchanged so that a corrected metric can score them again.
             suffix: the file's ending, which tells its format.
-            n_items: clips that it covers.
+            account: who sends it.
+            idempotency_key: a name that the sender gave to this attempt; the same one again returns the same submission.
+            quota: how many are allowed; None for any number.
+            note: header values of the file.
 
         Returns:
-            The submission, and whether it is new; the same bytes again return the first one, queued again if it had failed.
+            The submission, and whether it has to be validated now. The same bytes again return the first submission; one that
+            was rejected, failed, withdrawn or superseded is received once more.
 
         Raises:
-            InputError: the system's name is empty or too long.
+            LimitError: the account's quota is used up.
+            RightsError: the system belongs to another account.
+            InputError: the idempotency key was used for something else.
+            StorageError: the disk is full.
         """
-        system = system.strip()
-        if not system or len(system) > 200 or not system.isprintable():
-            raise InputError(f"the system is called {system[:80]!r}; expected 1 to 200 printable characters.")
-        sha256 = self.put_file(content, suffix)
-        now = self._now()
-        with self._write() as connection:
-            system_id = connection.scalar(sa.select(tables.system.c.id).where(tables.system.c.name == system))
-            if system_id is None:
-                system_id = new_id()
-                connection.execute(tables.system.insert().values(id=system_id, name=system, created_at=now))
-            same = sa.and_(
-                tables.submission.c.benchmark == benchmark.id,
-                tables.submission.c.benchmark_version == benchmark.version,
-                tables.submission.c.system_id == system_id,
-                tables.submission.c.content_sha256 == sha256,
+        sha256 = self.files.put(content, suffix)
+        row = {"content_sha256": sha256, "file_suffix": suffix, "note_json": json.dumps(note or {}, sort_keys=True)}
+
+        def step(tx: Transaction) -> tuple[Submission, bool]:
+            account_id = _account(tx, account)
+            keyed = _by_key(tx.connection, account_id, idempotency_key)
+            if keyed is not None:
+                sent = self._get(tx.connection, keyed)
+                if (sent.benchmark, sent.system, sent.content_sha256) != (benchmark.id, system.name, sha256):
+                    raise InputError(
+                        f"the idempotency key {idempotency_key!r} belongs to submission {sent.id}, which is another one; "
+                        "take a new key for each submission."
+                    )
+                if sent.state != "received":
+                    return sent, False
+            system_id = _system(tx, system, account, account_id)
+            table = tables.submission
+            same = (
+                table.c.benchmark == benchmark.id,
+                table.c.benchmark_version == benchmark.version,
+                table.c.system_id == system_id,
             )
-            existing = connection.scalar(sa.select(tables.submission.c.id).where(same))
+            existing = tx.connection.scalar(sa.select(table.c.id).where(*same, table.c.content_sha256 == sha256))
             if existing is not None:
-                self._try_again(connection, existing)
-                return self._get(connection, existing), False
+                return self._again(tx, existing, account, quota)
+            if quota is not None:
+                _check_quota(tx, account_id, benchmark.id, quota)
+            attempt = tx.connection.scalar(sa.select(sa.func.max(table.c.attempt_no)).where(*same)) or 0
             submission_id = new_id()
-            connection.execute(
-                tables.submission.insert().values(
+            tx.connection.execute(
+                table.insert().values(
                     id=submission_id,
                     benchmark=benchmark.id,
                     benchmark_version=benchmark.version,
                     system_id=system_id,
-                    content_sha256=sha256,
-                    file_suffix=suffix,
-                    n_items=n_items,
-                    state="queued",
-                    created_at=now,
-                    updated_at=now,
+                    account_id=account_id,
+                    idempotency_key=idempotency_key,
+                    n_items=0,
+                    state="received",
+                    provenance="verified",
+                    attempt_no=attempt + 1,
+                    created_at=tx.now,
+                    updated_at=tx.now,
+                    **row,
                 )
             )
-            connection.execute(
-                tables.job.insert().values(
-                    id=new_id(),
-                    submission_id=submission_id,
-                    state="queued",
-                    attempt=0,
-                    errors=0,
-                    expirations=0,
-                    not_before=0.0,
-                    progress_done=0,
-                    progress_total=len(benchmark.metrics),
-                )
-            )
-            self._record(connection, submission_id, "queued", {"content_sha256": sha256, "system": system})
-            return self._get(connection, submission_id), True
+            detail = {"content_sha256": sha256, "system": system.name, "benchmark": benchmark.id, "version": benchmark.version}
+            tx.record("submission", submission_id, "received", account, detail)
+            return self._get(tx.connection, submission_id), True
+
+        return self._db.transact(step)
+
+    def _again(self, tx: Transaction, submission_id: str, account: str, quota: Quota | None) -> tuple[Submission, bool]:
+        """Receives a submission once more, where that can lead anywhere."""
+        found = self._get(tx.connection, submission_id)
+        if found.state not in {"rejected", "failed", "withdrawn", "superseded"}:
+            return found, found.state == "received"
+        if quota is not None and found.state in {"rejected", "failed"}:
+            account_id = tx.connection.scalar(sa.select(tables.account.c.id).where(tables.account.c.name == account))
+            _check_quota(tx, str(account_id), found.benchmark, quota)
+        table = tables.submission
+        newest = sa.select(sa.func.max(table.c.attempt_no)).where(
+            table.c.system_id == found.system_id,
+            table.c.benchmark == found.benchmark,
+            table.c.benchmark_version == found.benchmark_version,
+        )
+        attempt = (tx.connection.scalar(newest) or 0) + 1
+        self._set_state(tx, found, "received", account, {"reason": "sent again"}, attempt_no=attempt, superseded_by=None)
+        return self._get(tx.connection, submission_id), True
+
+    def accept(self, submission_id: str, n_items: int, recipe: str, n_steps: int, warnings: Sequence[str] = ()) -> Submission:
+        """Queues a received submission whose file is valid; one that is no longer `received` is returned as it is.
+
+        Args:
+            submission_id: which one.
+            n_items: predictions that it holds.
+            recipe: what it is to be scored with.
+            n_steps: steps that scoring it takes.
+            warnings: codes of oddities that do not stop it.
+        """
+
+        def step(tx: Transaction) -> Submission:
+            found = self._get(tx.connection, submission_id)
+            if found.state == "received":
+                self._set_state(tx, found, "queued", SYSTEM, {"warnings": sorted(warnings)}, n_items=n_items)
+                _queue(tx, submission_id, recipe, n_steps)
+            return self._get(tx.connection, submission_id)
+
+        return self._db.transact(step)
+
+    def reject(self, submission_id: str, report: bytes, code: str, text: str) -> Submission:
+        """Rejects a received submission and keeps what was found; one that is no longer `received` is returned as it is.
+
+        Args:
+            submission_id: which one.
+            report: all problems, as json.
+            code: the first problem's code.
+            text: one line for people.
+        """
+        sha256 = self.files.put(report, ".report.json")
+
+        def step(tx: Transaction) -> Submission:
+            found = self._get(tx.connection, submission_id)
+            if found.state == "received":
+                more = {"report_sha256": sha256, "error_code": code, "error": text}
+                self._set_state(tx, found, "rejected", SYSTEM, {"code": code, "report_sha256": sha256}, **more)
+            return self._get(tx.connection, submission_id)
+
+        return self._db.transact(step)
+
+    def report(self, submission_id: str) -> bytes | None:
+        """Returns the validation report of a rejected submission, None where there is none."""
+        query = sa.select(tables.submission.c.report_sha256).where(tables.submission.c.id == submission_id)
+        with self._db.reading() as connection:
+            sha256 = connection.scalar(query)
+        return self.files.read(sha256, ".report.json") if sha256 else None
+
+    def waiting_for_validation(self, older_than_s: float, limit: int = 10) -> list[Submission]:
+        """Returns submissions whose validation was cut off: received, and nothing happened since."""
+        table = tables.submission
+        late = sa.or_(table.c.updated_at <= self._db.now() - older_than_s, table.c.updated_at > self._db.now() + MAX_PAUSE_S)
+        query = _submissions().where(table.c.state == "received", late).order_by(table.c.id).limit(limit)
+        with self._db.reading() as connection:
+            return [_submission(row) for row in connection.execute(query)]
 
     def get(self, submission_id: str) -> Submission:
         """Returns one submission.
@@ -197,59 +354,200 @@ class ResultStore:
         Raises:
             UnknownNameError: there is none of that id.
         """
-        with self._read() as connection:
+        with self._db.reading() as connection:
             return self._get(connection, submission_id)
 
-    def submissions(self, limit: int = 100) -> list[Submission]:
-        """Returns the newest submissions of all benchmarks, newest first."""
-        with self._read() as connection:
-            rows = connection.execute(_SUBMISSION.order_by(tables.submission.c.id.desc()).limit(limit))
-            return [Submission(**row._mapping) for row in rows]
+    def submissions(
+        self,
+        limit: int = 100,
+        *,
+        before: str | None = None,
+        states: Sequence[str] = (),
+        benchmark: str | None = None,
+        account: str | None = None,
+        system: str | None = None,
+    ) -> list[Submission]:
+        """Returns submissions, newest first.
 
-    def changed_at(self) -> float:
-        """Returns when a submission changed last, in seconds since 1970 UTC; 0 before the first one."""
-        with self._read() as connection:
-            return float(connection.scalar(sa.select(sa.func.max(tables.submission.c.updated_at))) or 0.0)
+        Args:
+            limit: at most so many.
+            before: only those older than this id: the cursor of the next page.
+            states: only these states; empty for all.
+            benchmark: only of this benchmark.
+            account: only from this account.
+            system: only of the system of this name.
+        """
+        table, query = tables.submission, _submissions()
+        if before is not None:
+            query = query.where(table.c.id < before)
+        if states:
+            query = query.where(table.c.state.in_(states))
+        if benchmark is not None:
+            query = query.where(table.c.benchmark == benchmark)
+        if account is not None:
+            query = query.where(tables.account.c.name == account)
+        if system is not None:
+            query = query.where(tables.system.c.name == system)
+        with self._db.reading() as connection:
+            return [_submission(row) for row in connection.execute(query.order_by(table.c.id.desc()).limit(limit))]
 
-    def results(self, benchmark: Benchmark) -> list[PublishedResult]:
-        """Returns every published number of one benchmark version, oldest first."""
-        columns = [tables.result.c[name] for name in ResultRow.__dataclass_fields__]
+    def n_ahead(self, submission_id: str) -> int | None:
+        """Returns how many jobs wait before a submission's; None when it does not wait."""
+        job = tables.job
+        with self._db.reading() as connection:
+            own = connection.scalar(
+                sa.select(sa.func.min(job.c.id)).where(job.c.submission_id == submission_id, job.c.state == "queued")
+            )
+            if own is None:
+                return None
+            return connection.scalar(sa.select(sa.func.count()).where(job.c.state == "queued", job.c.id < own))
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many submissions there are in each state."""
+        query = sa.select(tables.submission.c.state, sa.func.count()).group_by(tables.submission.c.state)
+        with self._db.reading() as connection:
+            return {str(state): int(count) for state, count in connection.execute(query)}
+
+    def systems(self) -> list[tuple[System, str]]:
+        """Returns every system and the account that it belongs to, by name."""
         query = (
-            sa.select(
-                tables.result.c.submission_id,
-                tables.system.c.name.label("system"),
-                tables.submission.c.created_at.label("submitted_at"),
-                tables.result.c.created_at,
-                *columns,
-            )
-            .join(tables.submission, tables.submission.c.id == tables.result.c.submission_id)
-            .join(tables.system, tables.system.c.id == tables.submission.c.system_id)
-            .where(
-                tables.submission.c.benchmark == benchmark.id,
-                tables.submission.c.benchmark_version == benchmark.version,
-                tables.submission.c.state == "published",
-            )
-            .order_by(tables.result.c.created_at, tables.result.c.submission_id, tables.result.c.metric)
+            sa.select(tables.system, tables.account.c.name.label("account"))
+            .join(tables.account, tables.account.c.id == tables.system.c.account_id)
+            .order_by(tables.system.c.name)
         )
-        with self._read() as connection:
-            return [
-                PublishedResult(
-                    row["submission_id"],
-                    row["system"],
-                    row["submitted_at"],
-                    row["created_at"],
-                    ResultRow(**{name: row[name] for name in ResultRow.__dataclass_fields__}),
-                )
-                for row in connection.execute(query).mappings()
-            ]
+        with self._db.reading() as connection:
+            return [(_system_of(row), row.account) for row in connection.execute(query)]
 
-    def events(self, submission_id: str) -> list[dict[str, Any]]:
-        """Returns what happened to a submission, in order: `kind`, `at` (seconds since 1970 UTC) and `detail`."""
-        query = sa.select(tables.event).where(tables.event.c.submission_id == submission_id).order_by(tables.event.c.number)
-        with self._read() as connection:
-            return [
-                {"kind": row.kind, "at": row.at, "detail": json.loads(row.detail_json)} for row in connection.execute(query).all()
-            ]
+    def withdraw(self, submission_id: str, actor: str) -> Submission:
+        """Takes a submission back; its files and events stay.
+
+        Raises:
+            StateError: it was rejected, failed, or taken back before.
+        """
+        return self._take_off(submission_id, "withdrawn", actor, {"reason": "withdrawn by its owner"})
+
+    def hide(self, submission_id: str, actor: str, reason: str) -> Submission:
+        """Takes a submission off the board for an admin's reason, which is recorded.
+
+        Raises:
+            StateError: it was rejected, failed, or taken off before.
+        """
+        return self._take_off(submission_id, "hidden", actor, {"reason": reason})
+
+    def _take_off(self, submission_id: str, state: str, actor: str, detail: Mapping[str, Any]) -> Submission:
+        def step(tx: Transaction) -> Submission:
+            found = self._get(tx.connection, submission_id)
+            if found.state not in {"queued", "scoring", "published", "superseded", "received"}:
+                raise StateError(submission_id, found.state, f"to be {state}")
+            job = tables.job
+            tx.connection.execute(
+                job.update()
+                .where(job.c.submission_id == submission_id, job.c.state.in_(("queued", "running")))
+                .values(state="cancelled", owner=None, lease_until=None)
+            )
+            self._set_state(tx, found, state, actor, detail)
+            return self._get(tx.connection, submission_id)
+
+        return self._db.transact(step)
+
+    def requeue(self, submission_id: str, actor: str, recipe: str, n_steps: int) -> Submission:
+        """Scores a submission anew: after a failure, or to bring back a hidden, withdrawn or superseded one.
+
+        Raises:
+            StateError: it is rejected, or being received or scored.
+        """
+
+        def step(tx: Transaction) -> Submission:
+            found = self._get(tx.connection, submission_id)
+            if found.state not in {"failed", "hidden", "withdrawn", "superseded", "published"}:
+                raise StateError(submission_id, found.state, "to be queued again")
+            if found.state == "published":
+                tx.record("submission", submission_id, "requeued", actor, {"recipe": recipe})
+            else:
+                self._set_state(tx, found, "queued", actor, {"reason": "queued again"})
+            _queue(tx, submission_id, recipe, n_steps)
+            return self._get(tx.connection, submission_id)
+
+        return self._db.transact(step)
+
+    def rescore(self, benchmark: Benchmark, n_steps: int, actor: str = SYSTEM) -> int:
+        """Queues every published submission of a benchmark that was not scored by its present recipe.
+
+        Their results stay on the board until the new ones commit.
+
+        Returns:
+            How many were queued.
+        """
+        table, job = tables.submission, tables.job
+        known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe)
+
+        def step(tx: Transaction) -> int:
+            query = sa.select(table.c.id).where(*_on_board(benchmark), table.c.id.not_in(known)).order_by(table.c.id)
+            ids = list(tx.connection.scalars(query))
+            for submission_id in ids:
+                _queue(tx, submission_id, benchmark.recipe, n_steps)
+                tx.record("submission", submission_id, "requeued", actor, {"recipe": benchmark.recipe})
+            return len(ids)
+
+        return self._db.transact(step)
+
+    # -- boards --------------------------------------------------------------------------------------------------------------
+
+    def revision(self, benchmark: Benchmark) -> int:
+        """Returns a number that grows whenever the board of a benchmark changes; 0 before the first change."""
+        board = tables.board
+        query = sa.select(board.c.revision).where(
+            board.c.benchmark == benchmark.id, board.c.benchmark_version == benchmark.version
+        )
+        with self._db.reading() as connection:
+            return int(connection.scalar(query) or 0)
+
+    def roster(self, benchmark: Benchmark) -> list[Entry]:
+        """Returns the published submissions of a benchmark version, oldest first, with their systems."""
+        query = _submissions(*(column.label(f"about_{column.name}") for column in tables.system.c)).where(*_on_board(benchmark))
+        with self._db.reading() as connection:
+            rows = connection.execute(query.order_by(tables.submission.c.id)).all()
+        return [Entry(_submission(row), _system_of(row, "about_"), row.attempt_no) for row in rows]
+
+    def results(self, submission_ids: Iterable[str]) -> dict[str, list[ResultRow]]:
+        """Returns all numbers of submissions, those of older signatures too, oldest first."""
+        table, ids = tables.result, sorted(submission_ids)
+        found: dict[str, list[ResultRow]] = {id_: [] for id_ in ids}
+        columns = [table.c[one.name] for one in fields(ResultRow)]
+        with self._db.reading() as connection:
+            for start in range(0, len(ids), _SQL_LIST):
+                query = (
+                    sa.select(table.c.submission_id, *columns)
+                    .where(table.c.submission_id.in_(ids[start : start + _SQL_LIST]))
+                    .order_by(table.c.created_at, table.c.submission_id, table.c.metric, table.c.scope, table.c.name)
+                )
+                for row in connection.execute(query):
+                    found[row[0]].append(ResultRow(*row[1:]))
+        return found
+
+    # -- events --------------------------------------------------------------------------------------------------------------
+
+    def events(self, subject_id: str, after: int = 0) -> list[dict[str, Any]]:
+        """Returns what happened to a submission, benchmark or system, in order.
+
+        Each event has `number`, `kind`, `actor`, `at` (seconds since 1970 UTC) and `detail`.
+        """
+        table = tables.event
+        query = sa.select(table).where(table.c.subject_id == subject_id, table.c.number > after).order_by(table.c.number)
+        with self._db.reading() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
+    def newest_events(self, limit: int = 100, after: int = 0) -> list[dict[str, Any]]:
+        """Returns the newest events of the whole hub, oldest first; each has `subject` and `subject_id` too."""
+        table = tables.event
+        query = sa.select(table).where(table.c.number > after).order_by(table.c.number.desc()).limit(limit)
+        with self._db.reading() as connection:
+            return [_event(row) for row in connection.execute(query)][::-1]
+
+    def n_events(self) -> int:
+        """Returns how many events there are."""
+        with self._db.reading() as connection:
+            return int(connection.scalar(sa.select(tables.chain.c.number)) or 0)
 
     def verify_events(self) -> int:
         """Checks the hash chain over all events and returns how many there are.
@@ -258,21 +556,25 @@ class ResultStore:
             StateError: an event was changed, removed or inserted.
         """
         previous, number = "", 0
-        with self._read() as connection:
+        with self._db.reading() as connection:
             for number, row in enumerate(connection.execute(sa.select(tables.event).order_by(tables.event.c.number)), start=1):
-                expected = _event_sha256(previous, row.number, row.submission_id, row.kind, row.detail_json, row.at)
-                if row.number != number or row.sha256 != expected:
-                    raise StateError(row.submission_id, f"recorded by event {row.number}, which was altered", "trusting its log")
-                previous = row.sha256
+                *values, sha256 = row
+                previous = event_sha256(previous, *values)
+                if row.number != number or sha256 != previous:
+                    raise StateError(row.subject_id, f"recorded by event {row.number}, which was altered", "trusting its log")
+            end = connection.execute(sa.select(tables.chain.c.number, tables.chain.c.sha256)).one()
+            if tuple(end) != (number, previous):
+                raise StateError("log", f"recorded by {number:,} events, not {end.number:,} as its end says", "trusting its log")
         return number
 
     # -- the queue -----------------------------------------------------------------------------------------------------------
 
     def n_unfinished(self) -> int:
-        """Returns how many jobs are queued or running."""
-        with self._read() as connection:
-            count = sa.select(sa.func.count()).select_from(tables.job).where(tables.job.c.state.in_(("queued", "running")))
-            return int(connection.scalar(count) or 0)
+        """Returns how many submissions are being validated or wait, and how many jobs are queued or running."""
+        received = sa.select(sa.func.count()).where(tables.submission.c.state == "received").scalar_subquery()
+        jobs = sa.select(sa.func.count()).where(tables.job.c.state.in_(("queued", "running"))).scalar_subquery()
+        with self._db.reading() as connection:
+            return int(connection.scalar(sa.select(received + jobs)) or 0)
 
     def claim(self, owner: str, lease_s: float) -> Job | None:
         """Gives the oldest waiting job, or one whose worker fell silent, to `owner`.
@@ -284,15 +586,17 @@ class ResultStore:
         Returns:
             The job, None when none is waiting.
         """
-        now = self._now()
         job = tables.job
-        expired = sa.and_(job.c.state == "running", job.c.lease_until < now)
-        waiting = sa.and_(job.c.state == "queued", job.c.not_before <= now)
-        oldest = sa.select(job.c.id).where(sa.or_(waiting, expired)).order_by(job.c.id).limit(1).scalar_subquery()
-        with self._write() as connection:
-            row = connection.execute(
+
+        def step(tx: Transaction) -> Job | None:
+            now = tx.now
+            silent = sa.or_(job.c.lease_until < now, job.c.lease_until > now + MAX_LEASE_S)
+            due = sa.or_(job.c.not_before <= now, job.c.not_before > now + MAX_PAUSE_S)
+            ready = sa.or_(sa.and_(job.c.state == "queued", due), sa.and_(job.c.state == "running", silent))
+            oldest = sa.select(job.c.id).where(ready).order_by(job.c.id).limit(1).with_for_update(skip_locked=True)
+            row = tx.connection.execute(
                 job.update()
-                .where(job.c.id == oldest)
+                .where(job.c.id == oldest.scalar_subquery())
                 .values(
                     state="running",
                     owner=owner,
@@ -301,142 +605,416 @@ class ResultStore:
                     expirations=job.c.expirations + sa.case((job.c.state == "running", 1), else_=0),
                     progress_done=0,
                 )
-                .returning(job.c.id, job.c.submission_id, job.c.attempt, job.c.expirations)
+                .returning(job.c.id, job.c.submission_id, job.c.attempt, job.c.recipe, job.c.expirations)
             ).one_or_none()
             if row is None:
                 return None
-            claimed = Job(row.id, row.submission_id, owner, row.attempt)
+            claimed = Job(row.id, row.submission_id, owner, row.attempt, row.recipe)
             if row.expirations >= MAX_EXPIRATIONS:
-                self._end(connection, claimed, "failed", f"{row.expirations} workers died while they scored it")
+                self._fail(tx, claimed, "E_WORKERS_DIED", f"{row.expirations} workers died while they scored it")
                 return None
+            found = self._get(tx.connection, row.submission_id)
             detail = {"attempt": row.attempt, "expirations": row.expirations, "owner": owner}
-            self._set_state(connection, row.submission_id, "scoring", detail)
+            if found.state in {"queued", "scoring"}:
+                self._set_state(tx, found, "scoring", SYSTEM, detail)
+            else:
+                tx.record("submission", row.submission_id, "rescoring", SYSTEM, detail)
             return claimed
+
+        return self._db.transact(step)
 
     def renew(self, job: Job, lease_s: float, progress_done: int) -> bool:
         """Extends a lease and notes the progress; False when the job is no longer this worker's."""
-        with self._write() as connection:
-            held = connection.execute(
-                tables.job.update().where(_held(job)).values(lease_until=self._now() + lease_s, progress_done=progress_done)
-            )
-            return held.rowcount == 1
+
+        def step(tx: Transaction) -> bool:
+            values = {"lease_until": tx.now + lease_s, "progress_done": progress_done}
+            return tx.connection.execute(tables.job.update().where(_held(job)).values(**values)).rowcount == 1
+
+        return self._db.transact(step)
+
+    def release(self, job: Job) -> bool:
+        """Puts a job back at once, because its worker was asked to end."""
+
+        def step(tx: Transaction) -> bool:
+            values = {"state": "queued", "owner": None, "lease_until": None, "not_before": 0.0}
+            if tx.connection.execute(tables.job.update().where(_held(job)).values(**values)).rowcount != 1:
+                return False
+            self._back_to_queue(tx, job, {"reason": "the worker was asked to end"})
+            return True
+
+        return self._db.transact(step)
 
     def finish(self, job: Job, results: Sequence[ResultRow]) -> bool:
         """Publishes: results, job and submission in one transaction.
 
+        Of a system's submissions to a benchmark the newest attempt stays on the board; older ones are superseded. Results that
+        are there already are left as they are.
+
         Returns:
-            False when the job was given to another worker meanwhile; then nothing is written.
+            False when the job was given to another worker or cancelled meanwhile; then nothing is written.
         """
-        now = self._now()
-        with self._write() as connection:
-            if not self._end(connection, job, "published", None):
+
+        def step(tx: Transaction) -> bool:
+            values = {"state": "done", "lease_until": None, "progress_done": tables.job.c.progress_total, "last_error": None}
+            if tx.connection.execute(tables.job.update().where(_held(job)).values(**values)).rowcount != 1:
                 return False
-            for row in results:
-                values = {name: getattr(row, name) for name in ResultRow.__dataclass_fields__}
-                connection.execute(tables.result.insert().values(submission_id=job.submission_id, created_at=now, **values))
+            found = self._get(tx.connection, job.submission_id)
+            self._write_results(tx, job.submission_id, results)
+            digests = sorted({f"{row.metric}:{row.digest}" for row in results})
+            detail = {"attempt": job.attempt, "recipe": job.recipe, "signatures": digests}
+            if found.state == "scoring":
+                self._publish(tx, found, detail)
+            else:
+                tx.connection.execute(
+                    tables.submission.update().where(tables.submission.c.id == found.id).values(updated_at=tx.now)
+                )
+                tx.record("submission", found.id, "rescored", SYSTEM, detail)
+                _touch_board(tx, found.benchmark, found.benchmark_version)
             return True
 
-    def fail(self, job: Job, error: str, max_attempts: int) -> bool:
+        return self._db.transact(step)
+
+    def _write_results(self, tx: Transaction, submission_id: str, results: Sequence[ResultRow]) -> None:
+        table = tables.result
+        key = (table.c.metric, table.c.name, table.c.scope, table.c.digest)
+        there = set(map(tuple, tx.connection.execute(sa.select(*key).where(table.c.submission_id == submission_id))))
+        fresh = [row for row in results if (row.metric, row.name, row.scope, row.digest) not in there]
+        if fresh:
+            common = {"submission_id": submission_id, "created_at": tx.now}
+            tx.connection.execute(table.insert(), [{**vars(row), **common} for row in fresh])
+
+    def _publish(self, tx: Transaction, found: Submission, detail: Mapping[str, Any]) -> None:
+        table = tables.submission
+        siblings = tx.connection.execute(
+            _submissions().where(
+                table.c.system_id == found.system_id,
+                table.c.benchmark == found.benchmark,
+                table.c.benchmark_version == found.benchmark_version,
+                table.c.state == "published",
+            )
+        ).all()
+        self._set_state(tx, found, "published", SYSTEM, detail)
+        for row in siblings:
+            other = _submission(row)
+            old, new = sorted((other, found), key=lambda one: one.attempt_no)
+            self._set_state(tx, old, "superseded", SYSTEM, {"by": new.id}, superseded_by=new.id)
+
+    def fail(self, job: Job, error: str, max_attempts: int, *, code: str = "E_SCORING", counts: bool = True) -> bool:
         """Notes a scoring error: back to the queue with a growing pause, or failed after `max_attempts` of them.
 
+        Args:
+            job: the claim.
+            error: what went wrong, for people.
+            max_attempts: after how many errors it is failed.
+            code: what went wrong, for machines.
+            counts: False for troubles of the machine, such as a full disk, which never fail a submission.
+
         Returns:
             False when the job was given to another worker meanwhile; then nothing is written.
         """
-        with self._write() as connection:
-            errors = connection.scalar(sa.select(tables.job.c.errors).where(_held(job)))
+
+        def step(tx: Transaction) -> bool:
+            errors = tx.connection.scalar(sa.select(tables.job.c.errors).where(_held(job)).with_for_update())
             if errors is None:
                 return False
-            errors += 1
-            connection.execute(tables.job.update().where(_held(job)).values(errors=errors, last_error=error))
+            errors += counts
             if errors >= max_attempts:
-                return self._end(connection, job, "failed", error)
-            pause_s = BACKOFF_S * 2 ** (errors - 1)
-            connection.execute(
-                tables.job.update()
-                .where(_held(job))
-                .values(state="queued", owner=None, lease_until=None, not_before=self._now() + pause_s)
-            )
-            self._set_state(connection, job.submission_id, "queued", {"error": error, "errors": errors, "pause_s": pause_s})
+                self._fail(tx, job, code, error, errors=errors)
+                return True
+            pause_s = min(BACKOFF_S * 2 ** max(0, errors - 1), MAX_PAUSE_S / 2) if counts else 10 * BACKOFF_S
+            values = {"state": "queued", "owner": None, "lease_until": None, "errors": errors, "last_error": error}
+            tx.connection.execute(tables.job.update().where(_held(job)).values(**values, not_before=tx.now + pause_s))
+            self._back_to_queue(tx, job, {"code": code, "error": error, "errors": errors, "pause_s": pause_s})
             return True
+
+        return self._db.transact(step)
 
     # -- inside a transaction ------------------------------------------------------------------------------------------------
 
-    def _end(self, connection: Connection, job: Job, state: str, error: str | None) -> bool:
-        """Ends a job in `published` or `failed`, unless it is no longer this worker's."""
-        done = tables.job.c.progress_total if state == "published" else tables.job.c.progress_done
-        ended = connection.execute(
-            tables.job.update()
-            .where(_held(job))
-            .values(state="done" if state == "published" else "failed", lease_until=None, progress_done=done, last_error=error)
-        )
-        if ended.rowcount != 1:
-            return False
-        detail = {"attempt": job.attempt, **({"error": error} if error else {})}
-        self._set_state(connection, job.submission_id, state, detail, error)
-        return True
+    def _fail(self, tx: Transaction, job: Job, code: str, error: str, **more: Any) -> None:
+        values = {"state": "failed", "lease_until": None, "last_error": error, **more}
+        tx.connection.execute(tables.job.update().where(_held(job)).values(**values))
+        found = self._get(tx.connection, job.submission_id)
+        detail = {"attempt": job.attempt, "code": code, "error": error}
+        if found.state == "scoring":
+            self._set_state(tx, found, "failed", SYSTEM, detail, error_code=code, error=error)
+        else:  # what was on the board stays there
+            tx.record("submission", found.id, "rescoring failed", SYSTEM, detail)
 
-    def _try_again(self, connection: Connection, submission_id: str) -> None:
-        """Queues a failed submission once more: what made it fail was no fault of its file, which is valid."""
-        job = tables.job
-        again = connection.execute(
-            job.update()
-            .where(job.c.submission_id == submission_id, job.c.state == "failed")
-            .values(state="queued", owner=None, errors=0, expirations=0, not_before=0.0, progress_done=0)
-        )
-        if again.rowcount == 1:
-            self._set_state(connection, submission_id, "queued", {"reason": "sent again"})
+    def _back_to_queue(self, tx: Transaction, job: Job, detail: Mapping[str, Any]) -> None:
+        found = self._get(tx.connection, job.submission_id)
+        if found.state == "scoring":
+            self._set_state(tx, found, "queued", SYSTEM, detail)
+        else:
+            tx.record("submission", found.id, "requeued", SYSTEM, detail)
 
     def _set_state(
-        self, connection: Connection, submission_id: str, state: str, detail: Mapping[str, Any], error: str | None = None
+        self, tx: Transaction, found: Submission, state: str, actor: str, detail: Mapping[str, Any], **more: Any
     ) -> None:
-        connection.execute(
-            tables.submission.update()
-            .where(tables.submission.c.id == submission_id)
-            .values(state=state, error=error, updated_at=self._now())
-        )
-        self._record(connection, submission_id, state, detail)
-
-    def _record(self, connection: Connection, submission_id: str, kind: str, detail: Mapping[str, Any]) -> None:
-        last = connection.execute(
-            sa.select(tables.event.c.number, tables.event.c.sha256).order_by(tables.event.c.number.desc()).limit(1)
-        ).one_or_none()
-        number, previous = (last.number + 1, last.sha256) if last else (1, "")
-        at, detail_json = self._now(), json.dumps(detail, sort_keys=True)
-        sha256 = _event_sha256(previous, number, submission_id, kind, detail_json, at)
-        connection.execute(
-            tables.event.insert().values(
-                number=number, submission_id=submission_id, kind=kind, detail_json=detail_json, at=at, sha256=sha256
-            )
-        )
+        """Moves a submission on, unless it moved meanwhile."""
+        table = tables.submission
+        values = {"state": state, "updated_at": tx.now, "error": None, "error_code": None, **more}
+        moved = tx.connection.execute(table.update().where(table.c.id == found.id, table.c.state == found.state).values(**values))
+        if moved.rowcount != 1:
+            raise StateError(found.id, "no longer " + found.state, f"to be {state}")
+        if "published" in {state, found.state}:
+            _touch_board(tx, found.benchmark, found.benchmark_version)
+        tx.record("submission", found.id, state, actor, detail)
 
     @staticmethod
     def _get(connection: Connection, submission_id: str) -> Submission:
-        row = connection.execute(_SUBMISSION.where(tables.submission.c.id == submission_id)).one_or_none()
+        row = connection.execute(_submissions().where(tables.submission.c.id == submission_id)).one_or_none()
         if row is None:
             raise UnknownNameError("submission", submission_id, ())
-        return Submission(**row._mapping)
+        return _submission(row)
 
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._engine.connect().execution_options(is_writing=True) as connection, connection.begin():
-            yield connection
+    # -- copies --------------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection, connection.begin():
-            yield connection
+    def dump(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields table name and row of everything, as it was at one moment, parents before children."""
+        with self._db.reading() as connection:
+            for table in tables.metadata.sorted_tables:
+                for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns)).mappings():
+                    yield table.name, dict(row)
+
+    def changes(self, after: int, limit: int) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+        """Returns the events behind number `after`, and the rows that they are about as they are now.
+
+        Args:
+            after: number of the last event that is known.
+            limit: at most so many events.
+
+        Returns:
+            (table name, row) in an order in which they can be loaded, and the number of the last event.
+        """
+        event, found = tables.event, {table.name: table for table in tables.metadata.sorted_tables}
+        with self._db.reading() as connection:
+            events = connection.execute(
+                sa.select(event).where(event.c.number > after).order_by(event.c.number).limit(limit)
+            ).all()
+            if not events:
+                return [], after
+            ids: dict[str, set[str]] = {"submission": set(), "benchmark": set(), "system": set()}
+            for row in events:
+                ids[row.subject].add(row.subject_id)
+            submissions = sorted(ids["submission"])
+            about = sa.select(tables.submission.c.system_id).where(tables.submission.c.id.in_(submissions))
+            systems = sorted(ids["system"] | set(connection.scalars(about)))
+            senders = sa.select(tables.submission.c.account_id).where(tables.submission.c.id.in_(submissions))
+            owners = sa.select(tables.system.c.account_id).where(tables.system.c.id.in_(systems))
+            accounts = sorted({*connection.scalars(senders), *connection.scalars(owners)})
+            boards = sa.select(tables.submission.c.benchmark).where(tables.submission.c.id.in_(submissions))
+            chosen = {
+                "account": found["account"].c.id.in_(accounts),
+                "benchmark": found["benchmark"].c.id.in_(sorted(ids["benchmark"])),
+                "board": found["board"].c.benchmark.in_(sorted(set(connection.scalars(boards)))),
+                "system": found["system"].c.id.in_(systems),
+                "submission": found["submission"].c.id.in_(submissions),
+                "job": found["job"].c.submission_id.in_(submissions),
+                "result": found["result"].c.submission_id.in_(submissions),
+            }
+            rows = [
+                (name, dict(row))
+                for name, where in chosen.items()
+                for row in connection.execute(
+                    sa.select(found[name]).where(where).order_by(*found[name].primary_key.columns)
+                ).mappings()
+            ]
+        return [*rows, *(("event", dict(row._mapping)) for row in events)], events[-1].number
+
+    def load(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        """Fills an empty database with rows of `dump` or `changes`; of rows with one key the last one counts.
+
+        Jobs that were being scored wait again. The event chain is checked before anything is kept.
+
+        Returns:
+            How many rows there are.
+
+        Raises:
+            StateError: the database is not empty, or the events do not form a chain.
+            InputError: a row is of no table of ours.
+        """
+        known = {table.name: table for table in tables.metadata.sorted_tables}
+        kept: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {name: {} for name in known}
+        for name, row in rows:
+            if name not in known or set(row) != set(known[name].c.keys()):
+                raise InputError(
+                    f"a row of {name!r} does not fit the tables of this version; restore with the version that wrote it."
+                )
+            kept[name][tuple(row[column.name] for column in known[name].primary_key.columns)] = dict(row)
+        events = [kept["event"][key] for key in sorted(kept["event"])]
+        previous = ""
+        for number, row in enumerate(events, start=1):
+            values = {key: value for key, value in row.items() if key != "sha256"}
+            previous = event_sha256(previous, **values)
+            if row["number"] != number or row["sha256"] != previous:
+                raise StateError(row["subject_id"], f"recorded by event {row['number']}, which was altered", "restoring it")
+        kept["chain"] = {(1,): {"id": 1, "number": len(events), "sha256": previous}}
+        for row in kept["job"].values():
+            if row["state"] == "running":
+                row.update(state="queued", owner=None, lease_until=None)
+
+        def step(tx: Transaction) -> int:
+            if tx.connection.scalar(sa.select(tables.chain.c.number)):
+                raise StateError("log", "not empty", "restoring into it")
+            tx.connection.execute(tables.chain.delete())
+            for table in tables.metadata.sorted_tables:
+                if found := list(kept[table.name].values()):
+                    tx.connection.execute(table.insert(), found)
+            return sum(map(len, kept.values()))
+
+        return self._db.transact(step)
 
 
-_SUBMISSION = (
-    sa.select(
-        *(column for column in tables.submission.c if column.name != "system_id"),
-        tables.system.c.name.label("system"),
-        tables.job.c.progress_done,
-        tables.job.c.progress_total,
+def _account(tx: Transaction, name: str) -> str:
+    """Returns the id of an account, which is locked until the commit; creates it when it is new."""
+    table = tables.account
+    found = tx.connection.scalar(sa.select(table.c.id).where(table.c.name == name).with_for_update())
+    if found is None:
+        found = new_id()
+        tx.connection.execute(table.insert().values(id=found, name=name, created_at=tx.now))
+    return str(found)
+
+
+def _by_key(connection: Connection, account_id: str, key: str | None) -> str | None:
+    if key is None:
+        return None
+    table = tables.submission
+    found = sa.select(table.c.id).where(table.c.account_id == account_id, table.c.idempotency_key == key)
+    return connection.scalar(found)
+
+
+def _system(tx: Transaction, system: System, account: str, account_id: str) -> str:
+    """Returns the id of a system; creates it when it is new, takes over what its owner says anew."""
+    table = tables.system
+    values = {key: value for key, value in vars(system).items() if key != "training_data"}
+    values["training_data_json"] = json.dumps(list(system.training_data))
+    row = tx.connection.execute(sa.select(table).where(table.c.name == system.name)).one_or_none()
+    if row is None:
+        system_id = new_id()
+        times = {"created_at": tx.now, "updated_at": tx.now}
+        tx.connection.execute(table.insert().values(id=system_id, account_id=account_id, **values, **times))
+        return system_id
+    if row.account_id != account_id:
+        raise RightsError(f"a system called {system.name!r} belongs to somebody else; choose another name.")
+    # a sender who says nothing takes nothing back
+    said = {key: value for key, value in values.items() if value not in (None, "", "[]") and getattr(row, key) != value}
+    if said:
+        tx.connection.execute(table.update().where(table.c.id == row.id).values(**said, updated_at=tx.now))
+        tx.record("system", row.id, "described", account, said)
+        _touch_boards_of(tx, row.id)
+    return str(row.id)
+
+
+def _check_quota(tx: Transaction, account_id: str, benchmark: str, quota: Quota) -> None:
+    table = tables.submission
+    recent = sa.select(table.c.created_at).where(
+        table.c.account_id == account_id,
+        table.c.benchmark == benchmark,
+        table.c.state.in_((*COUNTED, "received")),
+        table.c.created_at > tx.now - DAY_S,
     )
-    .join(tables.system, tables.system.c.id == tables.submission.c.system_id)
-    .join(tables.job, tables.job.c.submission_id == tables.submission.c.id)
-)
+    times = sorted(tx.connection.scalars(recent))
+    if len(times) >= quota.per_day:
+        retry_after_s = max(1.0, times[-quota.per_day] + DAY_S - tx.now)
+        raise LimitError(
+            f"{len(times):,} submissions to {benchmark} within 24 hours; {quota.per_day:,} are allowed. The next one is possible "
+            f"in {retry_after_s / 3600:.1f} hours. Rejected files and failures of the hub do not count.",
+            retry_after_s,
+        )
+
+
+def _queue(tx: Transaction, submission_id: str, recipe: str, n_steps: int) -> None:
+    """Puts the job of a submission and recipe into the queue, whatever became of it before."""
+    table = tables.job
+    fresh = {
+        "state": "queued",
+        "owner": None,
+        "lease_until": None,
+        "errors": 0,
+        "expirations": 0,
+        "not_before": 0.0,
+        "progress_done": 0,
+        "progress_total": n_steps,
+        "last_error": None,
+    }
+    same = (table.c.submission_id == submission_id, table.c.recipe == recipe)
+    if tx.connection.execute(table.update().where(*same).values(**fresh)).rowcount == 0:
+        tx.connection.execute(
+            table.insert().values(id=new_id(), submission_id=submission_id, recipe=recipe, attempt=0, created_at=tx.now, **fresh)
+        )
+
+
+def _touch_board(tx: Transaction, benchmark: str, version: int) -> None:
+    table = tables.board
+    same = (table.c.benchmark == benchmark, table.c.benchmark_version == version)
+    raised = tx.connection.execute(table.update().where(*same).values(revision=table.c.revision + 1))
+    if raised.rowcount == 0:
+        tx.connection.execute(table.insert().values(benchmark=benchmark, benchmark_version=version, revision=1))
+
+
+def _touch_boards_of(tx: Transaction, system_id: str) -> None:
+    table = tables.submission
+    boards = sa.select(table.c.benchmark, table.c.benchmark_version).where(table.c.system_id == system_id).distinct()
+    for benchmark, version in tx.connection.execute(boards).all():
+        _touch_board(tx, benchmark, version)
+
+
+def _on_board(benchmark: Benchmark) -> tuple[sa.ColumnElement[bool], ...]:
+    table = tables.submission
+    return (
+        table.c.benchmark == benchmark.id,
+        table.c.benchmark_version == benchmark.version,
+        table.c.state == "published",
+    )
+
+
+_OWN = tuple(one.name for one in fields(Submission) if one.name in tables.submission.c)
+
+
+def _submissions(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Selects submissions with the names of their system and account, and the progress of the newest job."""
+    job = tables.job
+    progress = [
+        sa.select(job.c[name])
+        .where(job.c.submission_id == tables.submission.c.id)
+        .order_by(job.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label(name)
+        for name in ("progress_done", "progress_total")
+    ]
+    return (
+        sa.select(
+            *(tables.submission.c[name] for name in _OWN),
+            tables.submission.c.note_json,
+            tables.system.c.name.label("system"),
+            tables.account.c.name.label("account"),
+            *progress,
+            *more,
+        )
+        .join(tables.system, tables.system.c.id == tables.submission.c.system_id)
+        .join(tables.account, tables.account.c.id == tables.submission.c.account_id)
+    )
+
+
+def _submission(row: sa.Row[Any]) -> Submission:
+    values = {name: getattr(row, name) for name in _OWN}
+    progress = {name: getattr(row, name) or 0 for name in ("progress_done", "progress_total")}
+    return Submission(**values, **progress, system=row.system, account=row.account, note=json.loads(row.note_json))
+
+
+def _system_of(row: sa.Row[Any], prefix: str = "") -> System:
+    values = {one.name: getattr(row, prefix + one.name) for one in fields(System) if one.name != "training_data"}
+    return System(**values, training_data=tuple(json.loads(getattr(row, f"{prefix}training_data_json"))))
+
+
+def _event(row: sa.Row[Any]) -> dict[str, Any]:
+    values = dict(row._mapping)
+    return {
+        **{key: values[key] for key in ("number", "subject", "subject_id", "kind", "actor", "at")},
+        "detail": json.loads(row.detail_json),
+    }
 
 
 def _held(job: Job) -> sa.ColumnElement[bool]:
@@ -447,52 +1025,3 @@ def _held(job: Job) -> sa.ColumnElement[bool]:
         tables.job.c.owner == job.owner,
         tables.job.c.attempt == job.attempt,
     )
-
-
-def _event_sha256(previous: str, number: int, submission_id: str, kind: str, detail_json: str, at: float) -> str:
-    payload = json.dumps([previous, number, submission_id, kind, detail_json, repr(at)])
-    return hashlib.sha256(payload.encode()).hexdigest()
-
-
-def _sqlite_path(url: str) -> Path:
-    try:
-        parsed = make_url(url)
-    except sa.exc.ArgumentError:
-        raise InputError(f"the database URL is {url!r}; expected sqlite:///path/to/hub.db.") from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise InputError(f"the database is {parsed.render_as_string()!r}; expected a SQLite file: sqlite:///path/to/hub.db.")
-    return Path(parsed.database)
-
-
-def _engine(url: str) -> Engine:
-    """Returns an engine whose writers take the write lock at once, so that no transaction fails half-way for it."""
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-
-    @sa.event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver starts no transaction of its own; `_begin` does
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        is_writing = connection.get_execution_options().get("is_writing")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
-
-    return engine
-
-
-def _migrate(engine: Engine, lock: Path) -> None:
-    """Brings the tables to the newest migration; processes that start together take turns."""
-    from alembic import command
-    from alembic.config import Config
-    from filelock import FileLock
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with FileLock(lock), engine.connect().execution_options(is_writing=True) as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

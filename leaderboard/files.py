@@ -1,0 +1,70 @@
+"""Files named by their sha256: raw predictions, validation reports, per-item scores, items of a hub's own benchmarks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from ..dataset_scripts import atomic
+from ..dataset_scripts.errors import InputError, StorageError
+
+_NAME = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,12}){0,2}")
+
+
+class FileStore:
+    """A folder of files that never change.
+
+    Args:
+        folder: where they lie; created when it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.*"):  # older versions kept all of them side by side
+            if _NAME.fullmatch(path.name):
+                self.path(path.name[:64], path.name[64:]).parent.mkdir(exist_ok=True)
+                path.replace(self.path(path.name[:64], path.name[64:]))
+
+    def put(self, content: bytes, suffix: str) -> str:
+        """Stores bytes under their sha256 and returns it; on disk for good when this returns.
+
+        Raises:
+            StorageError: the disk is full or refuses; nothing was kept.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        target = self.path(sha256, suffix)
+        try:
+            if not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                atomic.write_bytes(target, content)
+        except OSError as error:
+            raise StorageError(self.folder, error, "Nothing was kept.") from error
+        return sha256
+
+    def path(self, sha256: str, suffix: str) -> Path:
+        """Returns where the file of that digest lies: in one of 256 folders, so that none grows too long.
+
+        Raises:
+            InputError: this is no name that `put` gives.
+        """
+        name = f"{sha256}{suffix}"
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{name[:100]!r} names no file of the hub; expected a sha256 and an ending.")
+        return self.folder / sha256[:2] / name
+
+    def read(self, sha256: str, suffix: str) -> bytes:
+        """Returns the bytes of a file, checked.
+
+        Raises:
+            InputError: it is gone or damaged.
+        """
+        path = self.path(sha256, suffix)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"the hub's file {path.name} cannot be read ({error.strerror}); restore it from a backup.") from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise InputError(f"the hub's file {path.name} is damaged; restore it from a backup.")
+        return content
