@@ -246,9 +246,9 @@ def rank_table(observed: npt.ArrayLike, draws: npt.ArrayLike, higher_is_better: 
     A pair that does not vary (s_ij within rounding of 0: the same captions, or a constant lead) takes no part in the maximum:
     equal scores never differ, unequal ones always do. Scores are equal when they agree within rounding.
 
-    Measured on eight systems with equal true means (1,500 boards a case, nominal 5 %): any pair was called different on 5.2 to
-    5.6 % of boards of 300 or 957 clips with 2,000 resamples, 5.6 to 6.8 % with 500, and 7 % of boards of 100 clips: below that,
-    ranges are too narrow.
+    Measured on eight systems with equal true means (1,000 to 1,500 boards a case, nominal 5 %): any pair was called different on
+    5.2 to 5.6 % of boards of 300 or 957 clips with 2,000 resamples, 5.6 to 6.8 % with 500, and 7 % of boards of 100 clips, 10 %
+    of 50: there, ranges are too narrow.
 
     A tie group is led by its best system (or several with one rank). Going down the ranks, it ends before the first rank whose
     systems are all significantly worse than all its leaders; they lead the next. So a group says "not told apart from its
