@@ -16,7 +16,7 @@ import typer
 
 from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
-from . import judging_commands, score_commands, sound_commands, task_commands
+from . import judging_commands, published_commands, score_commands, sound_commands, task_commands
 from .console import AsJson, Data, listed, print_json, say, table, write_file
 from .mecat_commands import mecat_app
 
@@ -589,6 +589,7 @@ app.add_typer(mecat_app, name="mecat")
 task_commands.register(app)
 judging_commands.register(app)
 sound_commands.register(app)
+published_commands.register(app)
 
 
 # -- publishing ------------------------------------------------------------------------------------------------------------------
