@@ -25,6 +25,7 @@ class Settings:
         home: root of all caches and of the default database (`UAC_HOME`).
         data: folder that `uac build` writes and benchmarks read (`UAC_DATA`).
         db: database URL of the hub (`UAC_DB`); empty means a SQLite file under `home`.
+        files: folder of the hub's files (`UAC_FILES`); empty means beside a SQLite database.
         encoder: text encoder of the embedding metrics (`UAC_ENCODER`): `minilm`, a Hub name or a local path.
         checker: fluency error checker of DATE, FER and FENSE (`UAC_CHECKER`); empty means none.
         clap: CLAP model of the metrics that compare texts with sound (`UAC_CLAP`); empty means none.
@@ -34,11 +35,20 @@ class Settings:
         lease_s: seconds a worker may be silent before its job is given to another one (`UAC_LEASE_S`).
         heartbeat_s: seconds between two renewals of a lease (`UAC_HEARTBEAT_S`).
         max_attempts: scoring errors after which a submission is failed (`UAC_MAX_ATTEMPTS`).
+        job_time_limit_s: seconds after which scoring is given up (`UAC_JOB_TIME_LIMIT_S`).
+        job_memory_limit_bytes: memory at which scoring is given up (`UAC_JOB_MEMORY_LIMIT_BYTES`).
+        jobs_per_child: submissions after which the scoring process is replaced (`UAC_JOBS_PER_CHILD`).
+        quota_per_day: submissions per account and benchmark within 24 hours (`UAC_QUOTA_PER_DAY`).
+        requests_per_minute: of an account, or an address where nobody is signed in (`UAC_REQUESTS_PER_MINUTE`).
+        sign_in: `none` (everybody is the owner: a laptop) or `hub` (Hugging Face accounts) (`UAC_SIGN_IN`).
+        admins: Hub users who may hide, requeue and score again, separated by commas (`UAC_ADMINS`).
+        mirror: dataset repository OWNER/NAME that every change is sent to (`UAC_MIRROR`); empty means none.
     """
 
     home: Path = Path("~/.cache/unified-audiocaps")
     data: Path = Path("unified-audiocaps")
     db: str = ""
+    files: str = ""
     encoder: str = "minilm"
     checker: str = ""
     clap: str = ""
@@ -48,11 +58,24 @@ class Settings:
     lease_s: float = 20.0
     heartbeat_s: float = 5.0
     max_attempts: int = 3
+    job_time_limit_s: float = 7_200.0
+    job_memory_limit_bytes: int = 16_000_000_000
+    jobs_per_child: int = 200
+    quota_per_day: int = 20
+    requests_per_minute: int = 600
+    sign_in: str = "none"
+    admins: str = ""
+    mirror: str = ""
 
     @property
     def db_url(self) -> str:
         """The database URL in use; a SQLite file under `home` unless one was set."""
         return self.db or f"sqlite:///{self.home / 'hub.db'}"
+
+    @property
+    def admin_names(self) -> frozenset[str]:
+        """The Hub users who are admins."""
+        return frozenset(name.strip() for name in self.admins.split(",") if name.strip())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -132,6 +132,7 @@ class MetricResult:
         notes: what was counted on the way, such as empty candidates; a count of 0 is left out.
         interval: confidence interval of the score where one was asked for.
         parts: the scores of the items by label, sorted, where labels were given.
+        stats: float64[n, k], the rows of statistics that it was made from.
     """
 
     metric: str
@@ -145,6 +146,7 @@ class MetricResult:
     notes: Mapping[str, int | str] = field(default_factory=dict)
     interval: Interval | None = None
     parts: Mapping[str, PartScore] = field(default_factory=dict)
+    stats: Floats = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
     def to_json(self) -> dict[str, object]:
         """Returns the report entry: plain values only, full precision."""
@@ -251,6 +253,11 @@ class Metric(ABC):
             float64[..., 1 + len(components)].
         """
         return totals / np.asarray(n, np.float64)[..., None]
+
+    @classmethod
+    def is_mean(cls) -> bool:
+        """Tells whether the score of a set is the mean of its items' scores."""
+        return cls.from_totals is Metric.from_totals
 
     def combine(self, stats: Floats) -> Floats:
         """Returns float64[1 + len(components)]: the values of the corpus that the rows of `stats` make up."""

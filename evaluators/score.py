@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ def score(
     *,
     interval: Resampling | None = None,
     by: Mapping[str, str] | None = None,
+    done: Callable[[MetricResult], None] = lambda result: None,
 ) -> list[MetricResult]:
     """Returns one result per metric; work that metrics share is done once.
 
@@ -33,6 +34,7 @@ def score(
         options: models and what else may be chosen; None for the defaults.
         interval: how to resample for the results' confidence intervals; None for no intervals.
         by: label by id, such as the operation of a pair of sounds; each result then holds the score of every label's items.
+        done: called with each result as it is finished.
 
     Raises:
         UnknownNameError: no metric, encoder or subtask is called so.
@@ -52,6 +54,7 @@ def score(
         result, stats = result_and_stats(metric, pairs, work, interval)
         parts = {label: _part(metric, stats[rows], interval) for label, rows in places.items()}
         results.append(replace(result, parts=parts))
+        done(results[-1])
     return results
 
 
@@ -110,6 +113,7 @@ def result_and_stats(
         n=len(pairs),
         signature=Signature(recipe),
         per_item=columns[0],
+        stats=stats,
         components={name: float(value) for name, value in zip(metric.components, corpus[1:], strict=True)},
         item_components={metric.column(name): column for name, column in zip(metric.components, columns[1:], strict=True)},
         notes={name: note for name, note in notes.items() if note != 0},

@@ -20,6 +20,7 @@ from ..dataset_scripts.errors import InputError, UnknownNameError, shorten
 from ..dataset_scripts.source import SOURCES, source
 from ..evaluators.metric import METRICS
 from ..evaluators.tasks.groups import Group, GroupedBenchmark
+from ..evaluators.tasks.mecat import CAPTION_GROUPS, CATEGORIES
 
 DEFINITIONS = Path(__file__).parent / "benchmarks"
 TASKS = ("captions", "mecat_caption", "mecat_qa", "retrieval")
@@ -50,6 +51,7 @@ class Benchmark:
         ids: name of the file beside the definitions that lists the ids of the items; empty for all of the split.
         metrics: names of the metrics, in the order of the board's columns.
         encoder: text encoder of the embedding metrics.
+        checker: fluency error checker of DATE and FENSE; empty for none.
         subtask: selects DATE's delta.
         references: `public`, or `private`: then no page, answer, message or export shows them or what was scored per item.
         license_text: under which terms the references are.
@@ -70,6 +72,7 @@ class Benchmark:
     ids: str = ""
     metrics: tuple[str, ...] = ("bleu", "rouge_l", "cider_d", "sbert_sim", "date")
     encoder: str = "minilm"
+    checker: str = ""
     subtask: str = "long"
     references: str = "public"
     license_text: str = ""
@@ -100,12 +103,18 @@ class Benchmark:
             return "mean over the queries, text to audio"
         return "weighted sum of the groups" if self.task.startswith("mecat") else "one pool of all items"
 
+    @property
+    def n_steps(self) -> int:
+        """How many steps scoring reports: one per group of items and metric."""
+        groups = {"mecat_caption": len(CAPTION_GROUPS), "mecat_qa": len(CATEGORIES)}.get(self.task, 1)
+        return 1 if self.task == "retrieval" else groups * len(self.metrics)
+
     @cached_property
     def digest(self) -> str:
         """Returns eight hex digits over everything that can move a score."""
         left_out = {"title", "description", "references", "license_text", "citation"}
         # what was added to definitions later counts where it is used: older digests stay what they were
-        unused = {"task": "captions", "ids": ""}
+        unused = {"task": "captions", "ids": "", "checker": ""}
         meaning = {k: v for k, v in asdict(self).items() if k not in left_out and unused.get(k) != v}
         return _digest(meaning)[:8]
 

@@ -1,17 +1,92 @@
-"""What one can do with a hub: validate, submit, look at the board. The pages, the API and the command line all call this."""
+"""What one can do with a hub: validate, submit, look at boards. The pages, the API and the command line all call this."""
 
 from __future__ import annotations
 
-import tempfile
+import json
 import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..dataset_scripts.errors import InputError
+import numpy as np
+
+from ..dataset_scripts.errors import InputError, RightsError, UnknownNameError
 from ..dataset_scripts.settings import Settings
-from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, load_items
-from .ranking import Board, rank
-from .store import ResultStore
-from .submission import MAX_BYTES, Submission, ValidationReport, validate
+from ..evaluators.metric import Floats
+from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newest, shipped_benchmarks
+from .items import built_items, from_parquet, from_references, load_items, to_parquet
+from .rank_statistics import paired_p
+from .ranking import Board, make_board, shown_digests
+from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX, Scored, read_table, score_submission
+from .store import Entry, Job, Quota, ResultRow, ResultStore
+from .submission import LOCAL_ACCOUNT, Submission, System
+from .validation import ValidationReport, validate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .contamination import Contamination
+
+BOARDS_KEPT = 64
+DRAWS_KEPT = 2_000
+VALIDATION_CUT_OFF_S = 60.0
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks: a Hub user, or the person whose machine it is.
+
+    Attributes:
+        name: account name.
+        is_admin: may do everything.
+    """
+
+    name: str
+    is_admin: bool = False
+
+
+LOCAL = Actor(LOCAL_ACCOUNT, is_admin=True)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems on the same clips.
+
+    Attributes:
+        metric: what they are compared by.
+        difference: score of the first minus score of the second.
+        low: lower end of the 95 % percentile interval of the difference; None where there are no draws.
+        high: its upper end.
+        p_value: two-sided bootstrap p-value of no difference.
+    """
+
+    metric: str
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+
+
+class _Cache:
+    """The newest values of a function; threads may ask at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._lock = size, threading.Lock()
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+
+    def get(self, key: Any) -> Any:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Any, value: Any) -> None:
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
 
 
 class Hub:
@@ -20,75 +95,421 @@ class Hub:
     Args:
         store: the database.
         data: folder that `uac build` wrote.
+        settings: limits; read from the environment by default.
     """
 
-    def __init__(self, store: ResultStore, data: Path) -> None:
+    def __init__(self, store: ResultStore, data: Path, settings: Settings | None = None) -> None:
         self.store, self.data = store, data
+        self.settings = settings or Settings.from_environment()
         self._items: dict[tuple[str, int], BenchmarkItems] = {}
-        self._lock = threading.Lock()
+        self._results: dict[tuple[str, int], dict[tuple[str, float], list[ResultRow]]] = {}
+        self._boards, self._draws, self._levels = _Cache(BOARDS_KEPT), _Cache(DRAWS_KEPT), _Cache(DRAWS_KEPT)
+        self._lock, self._building = threading.Lock(), threading.Lock()
 
     @classmethod
-    def open(cls, db: str | None = None, data: Path | None = None) -> Hub:
+    def open(cls, db: str | None = None, data: Path | None = None, files: Path | None = None) -> Hub:
         """Returns the hub of this machine.
 
         Args:
             db: database URL; the settings' by default.
             data: folder that `uac build` wrote; the settings' by default.
+            files: folder of the hub's files; the settings' by default, else beside a SQLite database.
         """
         settings = Settings.from_environment()
-        return cls(ResultStore(db or settings.db_url), data or settings.data)
+        folder = files or (Path(settings.files).expanduser() if settings.files else None)
+        store = ResultStore(db or settings.db_url, folder)
+        return cls(store, data or settings.data, settings)
 
-    def items(self, benchmark: Benchmark) -> BenchmarkItems:
-        """Returns the clips of a benchmark, read once; their digest is checked, so they cannot change under us.
+    # -- benchmarks ----------------------------------------------------------------------------------------------------------
+
+    def benchmarks(self) -> list[Benchmark]:
+        """Returns the newest version of every benchmark that comes with the package or was opened here."""
+        opened = list(self.store.benchmarks())
+        settled = {one.id for one in opened}
+        return newest([*(one for one in shipped_benchmarks() if one.is_frozen or one.id not in settled), *opened])
+
+    def benchmark(self, benchmark_id: str, version: int | None = None) -> Benchmark:
+        """Returns a benchmark, opened here or shipped.
 
         Raises:
-            InputError: its references were not built.
+            UnknownNameError: there is none of that id and version.
+        """
+        among = [*self.store.benchmarks(), *shipped_benchmarks()]
+        frozen_ones = [one for one in among if one.is_frozen]
+        settled = {one.id for one in frozen_ones}
+        return benchmark_by_id(benchmark_id, version, [*frozen_ones, *(one for one in among if one.id not in settled)])
+
+    def create_benchmark(
+        self,
+        benchmark_id: str,
+        *,
+        source: str = "",
+        references_file: Path | None = None,
+        actor: Actor = LOCAL,
+        **meaning: Any,
+    ) -> Benchmark:
+        """Opens a benchmark of this hub, with its items frozen in the hub's files.
+
+        Args:
+            benchmark_id: its id; that of a shipped definition that is not frozen yet opens that one.
+            source: a built set, config/split.
+            references_file: instead, jsonl with id and references.
+            actor: who opens it.
+            meaning: other fields of `Benchmark`; the rest has its defaults.
+
+        Returns:
+            The frozen definition. What exists with the same meaning is returned as it is; a changed one is a new version.
+
+        Raises:
+            InputError: neither or both of source and references, or one that cannot be used.
+            RightsError: only an admin may do this.
+        """
+        from ..dataset_scripts.built import built_set
+        from ..evaluators.files import read_references
+
+        _require_admin(actor)
+        if bool(source) == bool(references_file):
+            raise InputError(
+                "a benchmark is made from a built set (config/split) or from a file of references; name one of them."
+            )
+        shipped = next((one for one in shipped_benchmarks() if one.id == benchmark_id), None)
+        if shipped is not None and shipped.is_frozen:
+            raise InputError(f"a benchmark called {benchmark_id} comes with this package; choose another id.")
+        config, _, split = source.partition("/")
+        if source and not split:
+            raise InputError(f"the built set is {source!r}; expected config/split, such as sample/test.")
+        given = {key: value for key, value in meaning.items() if value is not None}
+        title = benchmark_id.replace("-", " ").capitalize()
+        empty = {"title": title, "description": "", "primary_metric": "cider_d", "n_items": 0, "items_sha256": ""}
+        base = shipped.describe() if shipped is not None else empty
+        known = Benchmark.__dataclass_fields__
+        values = {key: value for key, value in {**base, **given}.items() if key in known}
+        values.update(id=benchmark_id, config=config, split=split)
+        values["metrics"] = tuple(values.get("metrics") or ("bleu", "rouge_l", "cider_d", "sbert_sim", "date"))
+        draft = Benchmark(**values)
+        if source:
+            items = built_items(draft, built_set(source, self.data))
+        else:
+            assert references_file is not None  # noqa: S101 # one of the two was given
+            items = from_references(draft, read_references(references_file))
+        items = frozen(items)
+        existing = [one for one in self.store.benchmarks() if one.id == benchmark_id]
+        for one in existing:
+            if replace(items.benchmark, version=one.version) == one:
+                return one
+        version = max((one.version for one in existing), default=0) + 1
+        items = replace(items, benchmark=replace(items.benchmark, version=version))
+        self.store.add_benchmark(items.benchmark, to_parquet(items), actor.name)
+        return items.benchmark
+
+    def items(self, benchmark: Benchmark) -> BenchmarkItems:
+        """Returns the items of a benchmark, read once; their digest is checked, so they cannot change under us.
+
+        Raises:
+            InputError: its references were not built, or it was not opened yet.
         """
         key = (benchmark.id, benchmark.version)
         with self._lock:
             if key not in self._items:
-                self._items[key] = load_items(benchmark, self.data)
+                sha256 = self.store.benchmarks().get(benchmark)
+                if sha256 is not None:
+                    self._items[key] = from_parquet(benchmark, self.store.files.path(sha256, ITEMS_SUFFIX))
+                elif benchmark.is_frozen:
+                    self._items[key] = load_items(benchmark, self.data)
+                else:
+                    built = f"{benchmark.config}/{benchmark.split}"
+                    raise InputError(
+                        f"benchmark {benchmark.id} is not frozen yet. Build its pairs, then open it: "
+                        f"uac benchmark create {benchmark.id} --from {built}"
+                    )
             return self._items[key]
 
-    def validate(self, path: Path, benchmark_id: str) -> ValidationReport:
+    # -- submissions ---------------------------------------------------------------------------------------------------------
+
+    def validate(self, path: Path, benchmark_id: str, suffix: str | None = None) -> ValidationReport:
         """Returns everything that is wrong with a predictions file.
 
         Raises:
             UnknownNameError: there is no such benchmark.
-            InputError: its references were not built, or the file as a whole cannot be read.
+            InputError: its references were not built, or there is no such file.
         """
-        return validate(path, self.items(benchmark_by_id(benchmark_id)))
+        return validate(path, self.items(self.benchmark(benchmark_id)), suffix=suffix)
 
-    def submit(self, path: Path, benchmark_id: str, system: str) -> tuple[Submission, bool]:
-        """Validates a predictions file and queues it.
+    def submit(
+        self,
+        path: Path,
+        benchmark_id: str,
+        system: System | str,
+        *,
+        actor: Actor = LOCAL,
+        idempotency_key: str | None = None,
+        suffix: str | None = None,
+    ) -> tuple[Submission, bool, ValidationReport | None]:
+        """Takes a predictions file in, validates it, and queues or rejects it.
+
+        Args:
+            path: the file; what is checked is what is stored, even if it changes meanwhile.
+            benchmark_id: what it is for.
+            system: what its owner says about the system, or just its name.
+            actor: who sends it.
+            idempotency_key: the same key again returns the same submission.
+            suffix: the file's ending where its name has another one.
 
         Returns:
-            The submission, and whether it is new: the same bytes for the same system are one submission.
+            The submission (`queued`, or `rejected`), whether it is new, and the report where it was validated now.
 
         Raises:
-            InputError: the file has problems (all are listed), or the system's name is unfit.
+            InputError: the file cannot be read, or the system is not described as a board can show it.
+            LimitError: the account's quota is used up.
+            RightsError: the system belongs to somebody else.
+            UnavailableError: the database does not answer; nothing was changed.
+            StorageError: the disk is full; nothing was kept.
         """
-        benchmark = benchmark_by_id(benchmark_id)
+        from .contamination import parse_training_data
+        from .validation import Limits, ending_of
+
+        benchmark = self.benchmark(benchmark_id)
         items = self.items(benchmark)
-        with tempfile.TemporaryDirectory() as folder:
-            # what is checked is what is stored, even if the user's file changes meanwhile
-            copy = Path(folder) / path.name
-            try:
-                with path.open("rb") as stream:
-                    content = stream.read(MAX_BYTES + 1)
-            except OSError as error:
-                raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-            copy.write_bytes(content)
-            report = validate(copy, items)
-        report.raise_if_invalid()
-        suffix = "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])
-        return self.store.add(benchmark, system, content, suffix, len(report.predictions))
+        about = System(system.strip()) if isinstance(system, str) else system
+        parse_training_data(about.training_data, self.data)
+        content = _read(path, Limits().max_bytes(benchmark))
+        submission, is_open = self.store.receive(
+            benchmark,
+            about,
+            content,
+            suffix or ending_of(path),
+            account=actor.name,
+            idempotency_key=idempotency_key,
+            quota=None if actor.is_admin else Quota(self.settings.quota_per_day),
+        )
+        if not is_open:
+            return submission, False, None
+        return self._check(submission, items)
 
-    def board(self, benchmark_id: str) -> Board:
-        """Returns the ranked table of a benchmark.
+    def _check(self, submission: Submission, items: BenchmarkItems) -> tuple[Submission, bool, ValidationReport]:
+        """Validates a received submission and moves it on; safe to be done twice."""
+        path = self.store.files.path(submission.content_sha256, submission.file_suffix)
+        report = validate(path, items, suffix=submission.file_suffix)
+        if not report.is_valid:
+            content = json.dumps(report.to_json(), sort_keys=True).encode()
+            first = report.problems[0]
+            text = f"{report.n_problems:,} {'problem' if report.n_problems == 1 else 'problems'}; the first: {first.message}"
+            return self.store.reject(submission.id, content, first.code, text), True, report
+        recipe, steps = items.benchmark.recipe, items.benchmark.n_steps
+        codes = [warning.code for warning in report.warnings]
+        note = dict(report.note or {})
+        return self.store.accept(submission.id, items.n_predictions, recipe, steps, codes, note), True, report
+
+    def validate_left_over(self, older_than_s: float = VALIDATION_CUT_OFF_S) -> int:
+        """Validates submissions whose validation was cut off, such as by a killed web process; returns how many."""
+        left = self.store.waiting_for_validation(older_than_s)
+        for submission in left:
+            self._check(submission, self.items(self.benchmark(submission.benchmark, submission.benchmark_version)))
+        return len(left)
+
+    def withdraw(self, submission_id: str, actor: Actor) -> Submission:
+        """Takes a submission back.
 
         Raises:
-            UnknownNameError: there is no such benchmark.
+            RightsError: it is somebody else's.
+            StateError: there is nothing to take back.
         """
-        benchmark = benchmark_by_id(benchmark_id)
-        return rank(benchmark, self.store.results(benchmark))
+        self._require_owner(submission_id, actor)
+        return self.store.withdraw(submission_id, actor.name)
+
+    def hide(self, submission_id: str, reason: str, actor: Actor) -> Submission:
+        """Takes a submission off the board, for a reason that is recorded.
+
+        Raises:
+            RightsError: only an admin may do this.
+            InputError: there is no reason.
+        """
+        _require_admin(actor)
+        if not reason.strip():
+            raise InputError("there is no reason; say in a few words why the submission is hidden.")
+        return self.store.hide(submission_id, actor.name, reason.strip())
+
+    def requeue(self, submission_id: str, actor: Actor) -> Submission:
+        """Scores a submission anew.
+
+        Raises:
+            RightsError: only an admin may do this.
+            StateError: it is rejected, or being received or scored.
+        """
+        _require_admin(actor)
+        submission = self.store.get(submission_id)
+        benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
+        return self.store.requeue(submission_id, actor.name, benchmark.recipe, benchmark.n_steps)
+
+    def rescore(self, benchmark_id: str, actor: Actor) -> int:
+        """Queues every submission that was not scored by the benchmark's present recipe; returns how many.
+
+        Raises:
+            RightsError: only an admin may do this.
+        """
+        _require_admin(actor)
+        benchmark = self.benchmark(benchmark_id)
+        return self.store.rescore(benchmark, benchmark.n_steps, actor.name)
+
+    def score(self, job: Job, done: Callable[[], None] = lambda: None) -> list[ResultRow]:
+        """Scores the submission of a job; its per-item scores and draws are on disk when this returns.
+
+        Raises:
+            UnifiedAudioCapsError: it cannot be scored.
+        """
+        submission = self.store.get(job.submission_id)
+        benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
+        items = self.items(benchmark)
+        path = self.store.files.path(submission.content_sha256, submission.file_suffix)
+        report = validate(path, items, suffix=submission.file_suffix)
+        report.raise_if_invalid()
+        scored: Scored = score_submission(items, report, done)
+        items_sha256 = self.store.files.put(scored.items, ITEMS_SUFFIX)
+        return scored.named(items_sha256, self.store.files.put(scored.draws, DRAWS_SUFFIX))
+
+    # -- boards --------------------------------------------------------------------------------------------------------------
+
+    def board(self, benchmark_id: str, *, version: int | None = None, scope: str = "", ranked_by: str | None = None) -> Board:
+        """Returns the ranked table of a benchmark, made anew only when something changed.
+
+        Args:
+            benchmark_id: which benchmark.
+            version: None for the newest.
+            scope: empty for the overall score, else the name of a group of items.
+            ranked_by: the metric to rank by; None for the benchmark's.
+
+        Raises:
+            UnknownNameError: there is no such benchmark, group or metric.
+        """
+        benchmark = self.benchmark(benchmark_id, version)
+        if ranked_by is not None and ranked_by not in benchmark.metrics:
+            raise UnknownNameError("metric of this benchmark", ranked_by, benchmark.metrics)
+        revision = self.store.revision(benchmark)
+        key = (benchmark.id, benchmark.version, revision, scope, ranked_by)
+        found: Board | None = self._boards.get(key)
+        if found is None:
+            with self._building:  # of many who ask at once, one does the work
+                found = self._boards.get(key) or self._board(benchmark, scope, ranked_by, revision)
+                self._boards.put(key, found)
+        return found
+
+    def _board(self, benchmark: Benchmark, scope: str, ranked_by: str | None, revision: int) -> Board:
+        entries = self.store.roster(benchmark)
+        results = self._results_of(benchmark, entries)
+        scopes = {row.scope for rows in results.values() for row in rows}
+        if scope and scope not in scopes:
+            raise UnknownNameError("group of this board", scope, sorted(scopes - {""}))
+        metric = ranked_by or benchmark.primary_metric
+        digest = shown_digests(entries, results, scope).get(metric)
+
+        def draws(ids: Sequence[str]) -> Floats | None:
+            columns = [self._draws_of(results[id_], metric, digest) for id_ in ids]
+            return None if any(one is None for one in columns) else np.stack(columns, axis=1)  # type: ignore[arg-type]
+
+        ranges = None if scope else draws
+        return make_board(benchmark, entries, results, ranked_by=ranked_by, scope=scope, draws=ranges, revision=revision)
+
+    def _results_of(self, benchmark: Benchmark, entries: Sequence[Entry]) -> dict[str, list[ResultRow]]:
+        """Returns the results of the submissions on a board; those that were read before are not read again."""
+        known = self._results.get((benchmark.id, benchmark.version), {})
+        keys = {(one.submission.id, one.submission.updated_at): one.submission.id for one in entries}
+        fresh = self.store.results(id_ for key, id_ in keys.items() if key not in known)
+        found = {key: fresh[id_] if id_ in fresh else known[key] for key, id_ in keys.items()}
+        self._results[benchmark.id, benchmark.version] = found
+        return {key[0]: rows for key, rows in found.items()}
+
+    def _draws_of(self, rows: Sequence[ResultRow], metric: str, digest: str | None) -> Floats | None:
+        """Returns float64[resamples] of a system's overall score, None where there are none."""
+        match = (row.draws_sha256 for row in rows if (row.name, row.scope, row.digest) == (metric, "", digest))
+        sha256 = next(match, "")
+        if not sha256:
+            return None
+        found: Floats | None = self._draws.get((sha256, metric))
+        if found is None:
+            table = read_table(self.store.files.read(sha256, DRAWS_SUFFIX))
+            if metric not in table.column_names:
+                return None
+            found = np.asarray(table[metric].to_numpy(), np.float64)
+            self._draws.put((sha256, metric), found)
+        return found
+
+    def compare(self, benchmark_id: str, first: str, second: str, metric: str | None = None) -> Comparison:
+        """Compares two systems of a board by the metric that ranks, or another.
+
+        Args:
+            benchmark_id: which benchmark.
+            first: id of a submission on its board.
+            second: another one.
+            metric: None for the metric that ranks.
+
+        Raises:
+            UnknownNameError: a submission is not on the board, or the benchmark has no such metric.
+        """
+        board = self.board(benchmark_id, ranked_by=metric)
+        rows = {row.submission_id: row for row in board.rows if board.ranked_by in row.values and row.rank is not None}
+        for id_ in (first, second):
+            if id_ not in rows:
+                raise UnknownNameError("submission on this board", id_, rows)
+        difference = rows[first].values[board.ranked_by] - rows[second].values[board.ranked_by]
+        results = self.store.results([first, second])
+        digest = next(column.digest for column in board.columns if column.name == board.ranked_by)
+        a, b = (self._draws_of(results[id_], board.ranked_by, digest) for id_ in (first, second))
+        if a is None or b is None:
+            return Comparison(board.ranked_by, difference, None, None, None)
+        low, high = np.quantile(a - b, (0.025, 0.975))
+        return Comparison(board.ranked_by, difference, float(low), float(high), paired_p(a, b))
+
+    def item_scores(self, submission_id: str) -> pa.Table:
+        """Returns what every item of a published submission got under the signature that its board shows.
+
+        Raises:
+            RightsError: the benchmark's references are private.
+            UnknownNameError: there is no such submission.
+            InputError: it has not been scored.
+        """
+        submission = self.store.get(submission_id)
+        benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
+        if benchmark.is_private:
+            raise RightsError(f"the references of {benchmark.id} are private; so is what its items got.")
+        return self._item_scores(submission_id)
+
+    def _item_scores(self, submission_id: str) -> pa.Table:
+        rows = self.store.results([submission_id])[submission_id]
+        if not rows:
+            raise InputError(f"submission {submission_id} has not been scored; there is nothing to show yet.")
+        return read_table(self.store.files.read(rows[-1].items_sha256, ITEMS_SUFFIX))
+
+    # -- contamination -------------------------------------------------------------------------------------------------------
+
+    def contamination(self, benchmark: Benchmark, training_data: Sequence[str]) -> Contamination:
+        """Returns which of a benchmark's clips occur in declared training data, as far as the sets are built here."""
+        from .contamination import ClipSet, contamination, parse_training_data
+
+        items = self.items(benchmark)
+        key = (benchmark.id, benchmark.version, "clips")
+        clips = self._levels.get(key)
+        if clips is None:
+            name = f"{benchmark.config}/{benchmark.split}"
+            clips = ClipSet(
+                name, {clip: items.clip_keys.get(clip, ()) for clip in {items.clip_of(id_) for id_ in items.references}}
+            )
+            self._levels.put(key, clips)
+        return contamination(parse_training_data(training_data, self.data), clips, self.data)
+
+    def _require_owner(self, submission_id: str, actor: Actor) -> None:
+        if not actor.is_admin and self.store.get(submission_id).account != actor.name:
+            raise RightsError(f"submission {submission_id} is somebody else's; only its owner may do this.")
+
+
+def _require_admin(actor: Actor) -> None:
+    if not actor.is_admin:
+        raise RightsError("only an admin of this hub may do this.")
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Returns the bytes of a file, one more than allowed at most: validation says that it is too big."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None

@@ -9,7 +9,7 @@ What a metric takes from the whole set (n-gram weights, ranks) is held fixed. Pu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -234,7 +234,12 @@ class RankTable:
     minimal_detectable_difference: float | None
 
 
-def rank_table(observed: npt.ArrayLike, draws: npt.ArrayLike, higher_is_better: bool = True, level: float = LEVEL) -> RankTable:
+def rank_table(
+    observed: npt.ArrayLike,
+    draws: npt.ArrayLike | Callable[[list[int]], npt.ArrayLike],
+    higher_is_better: bool = True,
+    level: float = LEVEL,
+) -> RankTable:
     r"""Returns ranks, rank ranges and tie groups from simultaneous intervals of all pairwise differences.
 
     With d_ij the observed difference of two systems, d*_ij that of a resample and s_ij the standard deviation of d*_ij, the
@@ -260,7 +265,8 @@ def rank_table(observed: npt.ArrayLike, draws: npt.ArrayLike, higher_is_better: 
 
     Args:
         observed: float[systems], their scores.
-        draws: float[resamples, systems], their scores in the same resamples, at least 100.
+        draws: float[resamples, systems], their scores in the same resamples, at least 100; or a function that returns those of
+            the systems at the places that it is given, so that a large board's need not all be read.
         higher_is_better: whether rank 1 goes to the highest score.
         level: probability with which all ranges at once hold the true ranks.
 
@@ -271,18 +277,23 @@ def rank_table(observed: npt.ArrayLike, draws: npt.ArrayLike, higher_is_better: 
     and Wolf 2005 (Econometrica 73), the maximum of studentised differences.
     """
     sign = 1.0 if higher_is_better else -1.0
-    scores, resampled = sign * _checked(observed, "observed"), sign * _checked(draws, "draws")
-    if scores.ndim != 1 or resampled.ndim != 2 or resampled.shape[1] != len(scores):
-        raise InputError(f"observed is {scores.shape} and draws {resampled.shape}; expected [systems] and [resamples, systems].")
-    if len(resampled) < FEWEST_RESAMPLES:
-        raise InputError(f"draws hold {len(resampled)} resamples; expected at least {FEWEST_RESAMPLES}.")
+    scores = sign * _checked(observed, "observed")
+    if scores.ndim != 1:
+        raise InputError(f"observed is {scores.shape}; expected [systems].")
     if not 0.0 < level < 1.0:
         raise InputError(f"level is {level}; expected a number between 0 and 1, such as {LEVEL}.")
     order = np.argsort(-scores, kind="stable")
     ranks = _ranks(scores[order])
     compared = len(ranks) if len(ranks) <= MAX_RANKED else ranks[MAX_RANKED] - 1
     best = order[:compared]
-    pairs = _compare(scores[best], resampled[:, best], level)
+    resampled = sign * _checked(draws(best.tolist()) if callable(draws) else draws, "draws")
+    expected = compared if callable(draws) else len(scores)
+    if resampled.ndim != 2 or resampled.shape[1] != expected:
+        raise InputError(f"observed is {scores.shape} and draws {resampled.shape}; expected [systems] and [resamples, systems].")
+    if len(resampled) < FEWEST_RESAMPLES:
+        raise InputError(f"draws hold {len(resampled)} resamples; expected at least {FEWEST_RESAMPLES}.")
+    resampled = resampled if callable(draws) else resampled[:, best]
+    pairs = _compare(scores[best], resampled, level)
     low, high = 1 + pairs.is_worse.sum(axis=0), compared - pairs.is_worse.sum(axis=1)
     groups = _tie_groups(ranks[:compared], pairs.is_worse)
     systems = [SystemRank(rank, None, None, None) for rank in ranks]

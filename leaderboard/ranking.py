@@ -1,16 +1,25 @@
 """From published numbers to a ranked table; pure functions.
 
 Only numbers of one signature share a column: scores of different encoders, tokenisers or metric versions are never comparable.
+Only systems that were scored here are ranked; what was reported elsewhere stands beside them without a rank.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ..evaluators.metric import METRICS
-from .benchmark import Benchmark
-from .store import PublishedResult
+from ..evaluators.metric import METRICS, Floats
+from .benchmark import RETRIEVAL_METRICS, Benchmark
+from .rank_statistics import RankTable, rank_table
+from .store import Entry, ResultRow
+from .submission import System
+
+RETRIEVAL_TITLES = {"map_10": "mAP@10", "r_1": "R@1", "r_5": "R@5", "r_10": "R@10"}
+PRIVATE_DECIMALS = 3  # of native range: many probes would be needed to read references out of such scores
+Rows = Mapping[str, Sequence[ResultRow]]
+Draws = Callable[[Sequence[str]], Floats | None]
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class BoardColumn:
     metric: str
     digest: str
     signature: str
+    title: str
+    higher_is_better: bool = True
 
 
 @dataclass(frozen=True)
@@ -28,67 +39,198 @@ class BoardRow:
     """One system.
 
     Attributes:
-        rank: 1 is best, equal scores share a rank, None when the primary metric has no value under the shown signature.
-        system: its name.
-        submission_id: the submission that is shown, the system's newest.
+        rank: 1 is best, equal scores share a rank, None when the system is not ranked: reported elsewhere, or not yet scored
+            under the shown signature.
+        low: best rank that the data allow; None where systems were not compared.
+        high: worst rank that the data allow.
+        tie_group: 1 for the systems that nothing separates from the first, and so on.
+        system: what its owner says about it.
+        account: who sent it.
+        submission_id: the submission that is shown.
         submitted_at: seconds since 1970 UTC.
+        attempts: how many submissions the system made to this benchmark.
+        provenance: `verified` or `self_reported`.
         values: column name -> value in native range.
+        intervals: column name -> ends of the 95 % interval.
     """
 
     rank: int | None
-    system: str
+    low: int | None
+    high: int | None
+    tie_group: int | None
+    system: System
+    account: str
     submission_id: str
     submitted_at: float
+    attempts: int
+    provenance: str
     values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Board:
-    """The ranked table of one benchmark version."""
+    """The ranked table of one benchmark version.
+
+    Attributes:
+        benchmark: what was measured.
+        columns: the benchmark's metrics, each followed by its components.
+        rows: ranked systems first, best first.
+        ranked_by: the metric that ranks.
+        scope: empty for the overall score, else the group of items.
+        compared: how many systems the rank ranges compare; a range that ends there means "or worse" where there are more.
+        minimal_detectable_difference: what a typical pair must differ by to be told apart; None where nothing was compared.
+        revision: the state of the store that this was made from.
+    """
 
     benchmark: Benchmark
     columns: tuple[BoardColumn, ...]
     rows: tuple[BoardRow, ...]
+    ranked_by: str
+    scope: str = ""
+    compared: int = 0
+    minimal_detectable_difference: float | None = None
+    revision: int = 0
 
 
-def rank(benchmark: Benchmark, results: Sequence[PublishedResult]) -> Board:
-    """Returns the board of a benchmark: newest submission of each system, newest signature of each metric.
+def shown_digests(entries: Iterable[Entry], results: Rows, scope: str = "") -> dict[str, str]:
+    """Returns per metric the signature that is shown: the one that most systems have, of equals the newest.
+
+    While a board is scored again, systems gain the new signature one by one and keep the old one, which is shown until all of
+    them have the new one.
+    """
+    counts: dict[str, Counter[str]] = {}
+    seen_at: dict[str, int] = {}
+    for entry in entries:
+        if entry.submission.provenance == "verified":
+            for row in results.get(entry.submission.id, ()):
+                if row.name == row.metric and row.scope == scope:
+                    counts.setdefault(row.metric, Counter())[row.digest] += 1
+                    seen_at[row.digest] = len(seen_at)
+    order = {digest: place for place, digest in enumerate(seen_at)}
+    return {metric: max(found, key=lambda digest: (found[digest], order[digest])) for metric, found in counts.items()}
+
+
+def make_board(
+    benchmark: Benchmark,
+    entries: Sequence[Entry],
+    results: Rows,
+    *,
+    ranked_by: str | None = None,
+    scope: str = "",
+    draws: Draws | None = None,
+    revision: int = 0,
+) -> Board:
+    """Returns the board of a benchmark.
 
     Args:
-        benchmark: gives the order of the metrics and the one that ranks. Higher is better for all of its metrics.
-        results: all published numbers, oldest first.
+        benchmark: gives the order of the metrics and the one that ranks.
+        entries: the published submissions, one per system.
+        results: their numbers by submission id, oldest first.
+        ranked_by: the metric to rank by; None for the benchmark's.
+        scope: empty for the overall score, else the group of items.
+        draws: what returns float64[resamples, submissions] of the ranking metric for submission ids, None where some are
+            missing; ranges need them.
+        revision: the state of the store.
     """
-    newest: dict[str, str] = {}
-    for result in results:
-        newest[result.system] = max(newest.get(result.system, ""), result.submission_id)
-    shown = {result.row.metric: result.row.digest for result in results}
-    columns = _columns(benchmark, (r for r in results if r.row.digest == shown[r.row.metric]))
-    values: dict[str, dict[str, float]] = {}
-    submitted: dict[str, tuple[str, float]] = {}
-    for result in results:
-        if result.submission_id == newest[result.system]:
-            submitted[result.system] = (result.submission_id, result.submitted_at)
-            cells = values.setdefault(result.system, {})
-            if result.row.digest == shown[result.row.metric]:
-                cells[result.row.name] = result.row.value
-    primary = benchmark.primary_metric
-    ranked = sorted((cells[primary] for cells in values.values() if primary in cells), reverse=True)
-    rows = [
-        BoardRow(ranked.index(cells[primary]) + 1 if primary in cells else None, system, *submitted[system], cells)
-        for system, cells in values.items()
-    ]
-    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, row.system))
-    return Board(benchmark, columns, tuple(rows))
+    ranked_by = ranked_by or benchmark.primary_metric
+    shown = shown_digests(entries, results, scope)
+    places: dict[str, BoardColumn] = {}
+    rows = []
+    for entry in entries:
+        is_ours = entry.submission.provenance == "verified"
+        kept = [
+            row
+            for row in results.get(entry.submission.id, ())
+            if row.scope == scope and (not is_ours or row.digest == shown.get(row.metric))
+        ]
+        for row in kept:
+            if is_ours and row.name not in places:
+                places[row.name] = _column(row)
+        rows.append(_row(benchmark, entry, kept))
+    columns = _ordered(benchmark, places.values())
+    is_better_higher = _is_higher_better(ranked_by)
+    ranked = [row for row in rows if row.provenance == "verified" and ranked_by in row.values]
+    table = _compared(ranked, ranked_by, draws, is_better_higher)
+    if table is not None:
+        done = [
+            replace(row, rank=at.rank, low=at.low, high=at.high, tie_group=at.tie_group)
+            for row, at in zip(ranked, table.systems, strict=True)
+        ]
+    else:
+        done = _ranked(ranked, ranked_by, is_better_higher)
+    others = [row for row in rows if not (row.provenance == "verified" and ranked_by in row.values)]
+    done.sort(key=lambda row: (row.rank or 0, row.system.name))
+    others.sort(key=lambda row: row.system.name)
+    return Board(
+        benchmark,
+        columns,
+        (*done, *others),
+        ranked_by,
+        scope,
+        table.compared if table else 0,
+        table.minimal_detectable_difference if table else None,
+        revision,
+    )
 
 
-def _columns(benchmark: Benchmark, results: Iterable[PublishedResult]) -> tuple[BoardColumn, ...]:
-    found = {(r.row.metric, r.row.name): BoardColumn(r.row.name, r.row.metric, r.row.digest, r.row.signature) for r in results}
+def _is_higher_better(metric: str) -> bool:
+    return metric in RETRIEVAL_METRICS or METRICS.get(metric).direction == "higher"
+
+
+def _column(row: ResultRow) -> BoardColumn:
+    if row.metric in RETRIEVAL_METRICS:
+        return BoardColumn(row.name, row.metric, row.digest, row.signature, RETRIEVAL_TITLES[row.metric])
+    metric = METRICS.get(row.metric)
+    title = metric.title if row.name == row.metric else f"{metric.title} {row.name.removeprefix(f'{row.metric}_')}"
+    return BoardColumn(row.name, row.metric, row.digest, row.signature, title, metric.direction == "higher")
+
+
+def _row(benchmark: Benchmark, entry: Entry, kept: Sequence[ResultRow]) -> BoardRow:
+    def shown(value: float) -> float:
+        return round(value, PRIVATE_DECIMALS) if benchmark.is_private else value
+
+    values = {row.name: shown(row.value) for row in kept}
+    intervals = {row.name: (shown(row.low), shown(row.high)) for row in kept if row.low is not None and row.high is not None}
+    one = entry.submission
+    about = (one.account, one.id, one.created_at, entry.attempts, one.provenance)
+    return BoardRow(None, None, None, None, entry.system, *about, values, intervals)
+
+
+def _ordered(benchmark: Benchmark, columns: Iterable[BoardColumn]) -> tuple[BoardColumn, ...]:
     order = {metric: position for position, metric in enumerate(benchmark.metrics)}
 
-    def place(key: tuple[str, str]) -> tuple[int, int]:
-        metric, name = key
+    def place(column: BoardColumn) -> tuple[int, int]:
         # a metric's own score stands before its components
-        return order.get(metric, len(order)), [metric, *METRICS.get(metric).components].index(name)
+        names = [column.metric] if column.metric in RETRIEVAL_METRICS else [column.metric, *METRICS.get(column.metric).components]
+        return order.get(column.metric, len(order)), names.index(column.name)
 
-    keys = sorted(found, key=place)
-    return tuple(found[key] for key in keys)
+    return tuple(sorted(columns, key=place))
+
+
+class _NoDraws(Exception):  # never leaves this module
+    """Some system has no draws."""
+
+
+def _compared(rows: Sequence[BoardRow], metric: str, draws: Draws | None, is_better_higher: bool) -> RankTable | None:
+    """Returns ranks with their ranges, None where draws are missing."""
+    if not rows or draws is None:
+        return None
+
+    def of(places: list[int]) -> Floats:
+        found = draws([rows[place].submission_id for place in places])
+        if found is None:
+            raise _NoDraws
+        return found
+
+    try:
+        return rank_table([row.values[metric] for row in rows], of, is_better_higher)
+    except _NoDraws:
+        return None
+
+
+def _ranked(rows: Sequence[BoardRow], metric: str, is_better_higher: bool) -> list[BoardRow]:
+    sign = -1.0 if is_better_higher else 1.0
+    scores = sorted(sign * row.values[metric] for row in rows)
+    first = {score: place for place, score in reversed(list(enumerate(scores, start=1)))}
+    return [replace(row, rank=first[sign * row.values[metric]]) for row in rows]

@@ -65,6 +65,7 @@ class ResultRow:
         digest: eight hex digits of the signature; equal digests are comparable.
         seconds: time the metric took.
         items_sha256: names the parquet file of per-item scores.
+        draws_sha256: names the parquet file of the overall score in resamples of the clips; empty where there is none.
         scope: empty for the overall score, else the name of the group of items.
         low: lower end of the 95 % confidence interval, None where there is none.
         high: its upper end.
@@ -78,6 +79,7 @@ class ResultRow:
     digest: str
     seconds: float
     items_sha256: str
+    draws_sha256: str = ""
     scope: str = ""
     low: float | None = None
     high: float | None = None
@@ -199,7 +201,6 @@ class ResultStore:
         account: str = LOCAL_ACCOUNT,
         idempotency_key: str | None = None,
         quota: Quota | None = None,
-        note: Mapping[str, Any] | None = None,
     ) -> tuple[Submission, bool]:
         """Takes a predictions file in: file on disk, rows committed, state `received`.
 
@@ -211,7 +212,6 @@ class ResultStore:
             account: who sends it.
             idempotency_key: a name that the sender gave to this attempt; the same one again returns the same submission.
             quota: how many are allowed; None for any number.
-            note: header values of the file.
 
         Returns:
             The submission, and whether it has to be validated now. The same bytes again return the first submission; one that
@@ -224,7 +224,7 @@ class ResultStore:
             StorageError: the disk is full.
         """
         sha256 = self.files.put(content, suffix)
-        row = {"content_sha256": sha256, "file_suffix": suffix, "note_json": json.dumps(note or {}, sort_keys=True)}
+        row = {"content_sha256": sha256, "file_suffix": suffix, "note_json": "{}"}
 
         def step(tx: Transaction) -> tuple[Submission, bool]:
             account_id = _account(tx, account)
@@ -293,7 +293,15 @@ class ResultStore:
         self._set_state(tx, found, "received", account, {"reason": "sent again"}, attempt_no=attempt, superseded_by=None)
         return self._get(tx.connection, submission_id), True
 
-    def accept(self, submission_id: str, n_items: int, recipe: str, n_steps: int, warnings: Sequence[str] = ()) -> Submission:
+    def accept(
+        self,
+        submission_id: str,
+        n_items: int,
+        recipe: str,
+        n_steps: int,
+        warnings: Sequence[str] = (),
+        note: Mapping[str, Any] | None = None,
+    ) -> Submission:
         """Queues a received submission whose file is valid; one that is no longer `received` is returned as it is.
 
         Args:
@@ -302,12 +310,14 @@ class ResultStore:
             recipe: what it is to be scored with.
             n_steps: steps that scoring it takes.
             warnings: codes of oddities that do not stop it.
+            note: header values of the file.
         """
 
         def step(tx: Transaction) -> Submission:
             found = self._get(tx.connection, submission_id)
             if found.state == "received":
-                self._set_state(tx, found, "queued", SYSTEM, {"warnings": sorted(warnings)}, n_items=n_items)
+                more = {"n_items": n_items, "note_json": json.dumps(note or {}, sort_keys=True)}
+                self._set_state(tx, found, "queued", SYSTEM, {"warnings": sorted(warnings)}, **more)
                 _queue(tx, submission_id, recipe, n_steps)
             return self._get(tx.connection, submission_id)
 
@@ -999,9 +1009,9 @@ def _submissions(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:
 
 
 def _submission(row: sa.Row[Any]) -> Submission:
-    values = {name: getattr(row, name) for name in _OWN}
-    progress = {name: getattr(row, name) or 0 for name in ("progress_done", "progress_total")}
-    return Submission(**values, **progress, system=row.system, account=row.account, note=json.loads(row.note_json))
+    values: dict[str, Any] = {name: getattr(row, name) for name in _OWN}
+    values.update({name: getattr(row, name) or 0 for name in ("progress_done", "progress_total")})
+    return Submission(**values, system=row.system, account=row.account, note=json.loads(row.note_json))
 
 
 def _system_of(row: sa.Row[Any], prefix: str = "") -> System:

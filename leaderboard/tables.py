@@ -160,6 +160,7 @@ result = Table(
     Column("signature", Text, nullable=False),
     Column("seconds", Double, nullable=False),
     Column("items_sha256", String(64), nullable=False),
+    Column("draws_sha256", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
 )
 

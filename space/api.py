@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..dataset_scripts.errors import UnknownNameError
-from ..leaderboard.benchmark import BENCHMARKS
 from ..leaderboard.hub import Hub
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     @app.get("/api/v1/benchmarks")
     def benchmarks() -> list[dict[str, Any]]:
         """Lists the benchmark definitions."""
-        return [benchmark.describe() for benchmark in BENCHMARKS]
+        return [benchmark.describe() for benchmark in hub.benchmarks()]
 
     @app.get("/api/v1/leaderboard/{benchmark_id}")
     def leaderboard(benchmark_id: str) -> dict[str, Any]:

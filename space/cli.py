@@ -16,7 +16,7 @@ import typer
 
 from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
-from . import judging_commands, published_commands, score_commands, sound_commands, task_commands
+from . import hub_commands, judging_commands, published_commands, score_commands, sound_commands, task_commands
 from .console import AsJson, Data, listed, print_json, say, table, write_file
 from .mecat_commands import mecat_app
 
@@ -40,9 +40,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Db = Annotated[str | None, typer.Option("--db", help="Database, sqlite:///path/to/hub.db. [default: a file under UAC_HOME]")]
-BenchmarkId = Annotated[str, typer.Option("--benchmark", help="Benchmark id; `uac benchmarks` lists them.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -101,18 +98,6 @@ def _about(one: Source, found: dict[str, Any]) -> str:
     lines += [f"build: {one.build_command(Path('unified-audiocaps'))}"]
     lines += [f"files: {', '.join(found['files'])}. {one.where_to_get}".rstrip()] if found["files"] else []
     return "\n".join([*lines, "", one.card.prose, "", f"Cite: {found['citation']}", "", found["bibtex"]])
-
-
-@app.command()
-def benchmarks(as_json: AsJson = False) -> None:
-    """List the benchmarks of the leaderboard."""
-    from ..leaderboard.benchmark import BENCHMARKS
-
-    if as_json:
-        print_json([benchmark.describe() for benchmark in BENCHMARKS])
-        return
-    rows = [(b.id, b.version, f"{b.n_items:,}", b.primary_metric, b.build_command(), b.title) for b in BENCHMARKS]
-    table(rows, ("ID", "VERSION", "CLIPS", "RANKED BY", "REFERENCES FROM", "TITLE"))
 
 
 # -- data ------------------------------------------------------------------------------------------------------------------------
@@ -643,76 +628,7 @@ def publish_metrics(
 
 # -- the hub ---------------------------------------------------------------------------------------------------------------------
 
-
-@app.command()
-def validate(
-    file: Annotated[Path, typer.Argument(help="Predictions: jsonl or csv with id and caption.")],
-    benchmark: BenchmarkId,
-    data: Data = None,
-) -> None:
-    """Show everything that keeps a predictions file from being submitted, with line numbers."""
-    from ..leaderboard.benchmark import benchmark_by_id, load_items
-    from ..leaderboard.submission import validate as validate_file
-
-    report = validate_file(file, load_items(benchmark_by_id(benchmark), data or Settings.from_environment().data))
-    for warning in report.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    report.raise_if_invalid()
-    say(f"{file} is complete and valid for {benchmark}: {len(report.predictions):,} captions.")
-
-
-@app.command()
-def submit(
-    file: Annotated[Path, typer.Argument(help="Predictions: jsonl or csv with id and caption.")],
-    benchmark: BenchmarkId,
-    system: Annotated[str, typer.Option("--system", help="Name of the system on the board.")],
-    db: Db = None,
-    data: Data = None,
-) -> None:
-    """Queue a predictions file for scoring; a worker (`uac work`, or the one of `uac serve`) publishes it."""
-    from ..leaderboard.hub import Hub
-
-    submission, is_new = Hub.open(db, data).submit(file, benchmark, system)
-    say(f"{'queued' if is_new else 'already there, ' + submission.state}: {submission.id}")
-    if submission.error:
-        say(f"  {submission.error}")
-
-
-@app.command()
-def work(
-    once: Annotated[bool, typer.Option("--once", help="End when no submission is waiting or being scored.")] = False,
-    db: Db = None,
-    data: Data = None,
-) -> None:
-    """Score queued submissions. Several workers may run on one database; a worker that dies loses nothing."""
-    from ..leaderboard.worker import work as run_worker
-
-    settings = Settings.from_environment()
-    logging.getLogger("unified_audiocaps").setLevel(logging.INFO)
-    n_published = run_worker(db or settings.db_url, data or settings.data, once)
-    say(f"published {n_published} {'submission' if n_published == 1 else 'submissions'}.")
-
-
-@app.command()
-def serve(
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 7860,
-    db: Db = None,
-    data: Data = None,
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Run a worker beside the pages.")] = True,
-) -> None:
-    """Serve the leaderboard at http://HOST:PORT, with a worker beside it."""
-    from contextlib import nullcontext
-
-    from ..leaderboard.hub import Hub
-    from ..leaderboard.worker import worker_process
-    from .app import serve as serve_app
-
-    settings = Settings.from_environment()
-    db, data = db or settings.db_url, data or settings.data
-    hub = Hub.open(db, data)
-    with worker_process(db, data) if worker else nullcontext():
-        serve_app(hub, host, port)
+hub_commands.register(app)
 
 
 @app.command()

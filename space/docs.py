@@ -19,7 +19,7 @@ from ..evaluators import hub_files
 from ..evaluators.metric import range_in_words
 from ..evaluators.score import describe_metrics
 from ..evaluators.tasks.meta import FACETS, saved_results
-from ..leaderboard.benchmark import BENCHMARKS
+from ..leaderboard.benchmark import newest, shipped_benchmarks
 
 
 def write_docs(root: Path, commands: Iterable[tuple[str, str]], check: bool = False) -> list[Path]:
@@ -97,10 +97,18 @@ def _metrics() -> Iterator[str]:
 
 def _benchmarks() -> Iterator[str]:
     rows = [
-        (f"`{b.id}`", b.title, f"{b.n_items:,}", f"`{b.primary_metric}`", f"`{b.build_command()}`", f"`{b.digest}`")
-        for b in BENCHMARKS
+        (
+            f"`{b.id}`",
+            str(b.version),
+            b.title,
+            f"{b.n_items:,}" if b.is_frozen else "–",
+            f"`{b.primary_metric}`",
+            f"`{b.build_command()}`",
+            f"`{b.digest}`" if b.is_frozen else "by the hub that opens it",
+        )
+        for b in newest(shipped_benchmarks())
     ]
-    return _rows(("benchmark", "title", "clips", "ranked by", "references from", "definition"), rows)
+    return _rows(("benchmark", "version", "title", "items", "ranked by", "references from", "definition"), rows)
 
 
 def _meta() -> Iterator[str]:

@@ -395,9 +395,14 @@ def expected_references(references: Path | None, benchmark: str | None, data: Pa
 
     if references is not None:
         return Expected(read_references(references))
-    from ..leaderboard.benchmark import benchmark_by_id, load_items
+    from ..leaderboard.benchmark import benchmark_by_id
+    from ..leaderboard.items import load_items
 
     definition = benchmark_by_id(benchmark or "")
+    if definition.task != "captions":
+        raise InputError(
+            f"benchmark {definition.id} is no single set of captions; `uac mecat` or `uac retrieval` scores such files."
+        )
     items = load_items(definition, data or Settings.from_environment().data)
     return Expected(items.references, definition.encoder, definition.subtask, items.resolve)
 

@@ -156,6 +156,7 @@ def evaluate(
     *,
     interval: Resampling | None = None,
     done: Callable[[GroupReport], None] = lambda report: None,
+    step: Callable[[MetricResult], None] = lambda result: None,
 ) -> Report:
     """Returns every group's scores and the overall ones.
 
@@ -166,6 +167,7 @@ def evaluate(
         options: as for `score`; each group has its own subtask.
         interval: how to resample for the groups' intervals; None for no intervals.
         done: called with each group as it is finished.
+        step: called with each result as it is finished.
 
     Raises:
         InputError: a subtask has no predictions, or they do not cover its items.
@@ -178,7 +180,9 @@ def evaluate(
     for group in benchmark.groups:
         texts = named[group.subtask]
         pairs = CaptionPairs.join({id_: texts[id_] for id_ in group.references}, group.references)
-        results = score(pairs, metrics, replace(options, subtask=group.subtask), interval=interval, by=group.levels or None)
+        results = score(
+            pairs, metrics, replace(options, subtask=group.subtask), interval=interval, by=group.levels or None, done=step
+        )
         reports.append(GroupReport(group, pairs.ids, tuple(results)))
         done(reports[-1])
     return Report(benchmark, tuple(reports))

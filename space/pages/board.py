@@ -7,10 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from ...evaluators.metric import METRICS
-from ...leaderboard.benchmark import BENCHMARKS, benchmark_by_id
 from ...leaderboard.hub import Hub
-from ...leaderboard.ranking import Board, BoardColumn
+from ...leaderboard.ranking import Board
 from ...leaderboard.submission import Submission
 
 REFRESH_S = 3
@@ -20,12 +18,14 @@ QUEUE_HEADERS = ["Submitted (UTC)", "System", "Benchmark", "State", "What happen
 
 def render(hub: Hub) -> None:
     """Adds the components of the page to the surrounding blocks."""
+    first = hub.benchmarks()[0]
+    titles = {benchmark.id: benchmark.title for benchmark in hub.benchmarks()}
 
-    def show(benchmark_id: str) -> tuple[float, str, gr.Dataframe, str, gr.Dataframe]:
-        changed_at = hub.store.changed_at()
+    def show(benchmark_id: str) -> tuple[int, str, gr.Dataframe, str, gr.Dataframe]:
+        changed_at = hub.store.n_events()
         board = hub.board(benchmark_id)
         headers, rows = table(board)
-        recent = [_queue_row(submission) for submission in hub.store.submissions(N_RECENT)]
+        recent = [_queue_row(submission, titles) for submission in hub.store.submissions(N_RECENT)]
         return (
             changed_at,
             _about(board),
@@ -34,21 +34,20 @@ def render(hub: Hub) -> None:
             gr.Dataframe(value=recent, visible=bool(recent)),
         )
 
-    def refresh(benchmark_id: str, shown_at: float) -> tuple[Any, ...]:
+    def refresh(benchmark_id: str, shown_at: int) -> tuple[Any, ...]:
         # an unchanged table is left alone, so that a filter or a scroll position survives
-        return show(benchmark_id) if hub.store.changed_at() != shown_at else tuple(gr.skip() for _ in outputs)
+        return show(benchmark_id) if hub.store.n_events() != shown_at else tuple(gr.skip() for _ in outputs)
 
     def open_page(request: gr.Request) -> tuple[Any, ...]:
         asked = request.query_params.get("benchmark", "")
-        known = {benchmark.id for benchmark in BENCHMARKS}
-        benchmark_id = asked if asked in known else BENCHMARKS[0].id
+        benchmark_id = asked if asked in {benchmark.id for benchmark in hub.benchmarks()} else first.id
         return (benchmark_id, *show(benchmark_id))
 
     gr.Navbar(main_page_name="Board")
     gr.Markdown("# Audio captioning leaderboard")
     choice = gr.Dropdown(
-        [(benchmark.title, benchmark.id) for benchmark in BENCHMARKS],
-        value=BENCHMARKS[0].id,
+        [(benchmark.title, benchmark.id) for benchmark in hub.benchmarks()],
+        value=first.id,
         label="Benchmark",
         filterable=False,
         elem_id="benchmark",
@@ -61,7 +60,7 @@ def render(hub: Hub) -> None:
         signatures = gr.Markdown()
     queue = gr.Dataframe(label="Newest submissions", headers=QUEUE_HEADERS, interactive=False, wrap=True, elem_id="queue")
 
-    shown_at = gr.State(0.0)
+    shown_at = gr.State(-1)
     outputs = [shown_at, about, board_table, signatures, queue]
     page = gr.context.Context.root_block
     page.load(open_page, None, [choice, *outputs], show_progress="hidden")
@@ -77,22 +76,15 @@ def render(hub: Hub) -> None:
 
 def table(board: Board) -> tuple[list[str], list[list[object]]]:
     """Returns headers and cells of the board: scores × 100, the ranking metric first and with its components."""
-    primary = board.benchmark.primary_metric
+    primary = board.ranked_by
     shown = [column for column in board.columns if column.metric in {column.name, primary}]
     shown.sort(key=lambda column: column.metric != primary)
-    headers = ["Rank", "System", *(_header(column, primary) for column in shown)]
+    headers = ["Rank", "System", *(f"{column.title} ▼" if column.name == primary else column.title for column in shown)]
     rows: list[list[object]] = []
     for row in board.rows:
         cells = [round(100 * row.values[column.name], 2) if column.name in row.values else None for column in shown]
-        rows.append([row.rank, row.system, *cells])
+        rows.append([row.rank, row.system.name, *cells])
     return headers, rows
-
-
-def _header(column: BoardColumn, primary: str) -> str:
-    title = METRICS.get(column.metric).title
-    if column.name != column.metric:
-        return f"{title} {column.name.removeprefix(f'{column.metric}_')}"
-    return f"{title} ▼" if column.metric == primary else title
 
 
 def _frame(headers: list[str], rows: list[list[object]]) -> gr.Dataframe:
@@ -108,7 +100,7 @@ def _frame(headers: list[str], rows: list[list[object]]) -> gr.Dataframe:
 def _about(board: Board) -> str:
     benchmark = board.benchmark
     text = (
-        f"{benchmark.description} {benchmark.n_items:,} clips, version {benchmark.version}, definition `{benchmark.digest}`. "
+        f"{benchmark.description} {benchmark.n_items:,} items, version {benchmark.version}, definition `{benchmark.digest}`. "
         f"Ranked by **{benchmark.primary_metric}**; all scores × 100, higher is better; systems with equal scores share a rank."
     )
     if not board.rows:
@@ -128,7 +120,7 @@ def _signatures(board: Board) -> str:
     return "\n".join(lines)
 
 
-def _queue_row(submission: Submission) -> list[str]:
+def _queue_row(submission: Submission, titles: dict[str, str]) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(submission.created_at))
-    title = benchmark_by_id(submission.benchmark).title
+    title = titles.get(submission.benchmark, submission.benchmark)
     return [when, submission.system, title, submission.state, submission.error or ""]

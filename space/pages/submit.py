@@ -7,7 +7,6 @@ from pathlib import Path
 import gradio as gr
 
 from ...dataset_scripts.errors import InputError, Problem, UnifiedAudioCapsError
-from ...leaderboard.benchmark import BENCHMARKS
 from ...leaderboard.hub import Hub
 
 PROBLEM_WIDTHS = ["70px", "150px", "220px", "380px", "300px"]
@@ -16,6 +15,7 @@ PROBLEM_HEADERS = ["Line", "Code", "Id", "Problem", "What to do"]
 
 def render(hub: Hub) -> None:
     """Adds the components of the page to the surrounding blocks."""
+    first = hub.benchmarks()[0]
 
     def check(file: str | None, benchmark_id: str) -> tuple[str, gr.Dataframe]:
         if not file:
@@ -29,13 +29,15 @@ def render(hub: Hub) -> None:
             hidden = report.n_problems - len(report.problems)
             more = f" The first {len(report.problems):,} are shown." if hidden else ""
             return f"**{report.n_problems:,} problems in {report.n_rows:,} rows.**{more}", _problems(findings)
-        return f"**The file is complete and valid:** {len(report.predictions):,} captions.", _problems(findings)
+        return f"**The file is complete and valid:** {report.n_rows:,} rows.", _problems(findings)
 
     def send(file: str | None, benchmark_id: str, system: str) -> tuple[str, gr.Dataframe]:
         if not file:
             return "**Choose a file first.**", _problems([])
         try:
-            submission, is_new = hub.submit(Path(file), benchmark_id, system or "")
+            submission, is_new, report = hub.submit(Path(file), benchmark_id, system or "")
+            if report is not None:
+                report.raise_if_invalid()
         except InputError as error:
             return f"**Not submitted.** {error.headline}", _problems(list(error.problems))
         except UnifiedAudioCapsError as error:
@@ -45,8 +47,8 @@ def render(hub: Hub) -> None:
         return f"**{verdict}:** submission `{submission.id}`. It appears on the {link} when it is scored.", _problems([])
 
     def open_page(request: gr.Request) -> str:
-        asked = request.query_params.get("benchmark", "")
-        return asked if asked in {benchmark.id for benchmark in BENCHMARKS} else BENCHMARKS[0].id
+        asked: str = request.query_params.get("benchmark", "")
+        return asked if asked in {benchmark.id for benchmark in hub.benchmarks()} else first.id
 
     gr.Navbar(main_page_name="Board")
     gr.Markdown(
@@ -55,9 +57,7 @@ def render(hub: Hub) -> None:
         "Ids are the dataset's `id`, its upstream key or its file name."
     )
     with gr.Row():
-        benchmark = gr.Dropdown(
-            [(b.title, b.id) for b in BENCHMARKS], value=BENCHMARKS[0].id, label="Benchmark", filterable=False
-        )
+        benchmark = gr.Dropdown([(b.title, b.id) for b in hub.benchmarks()], value=first.id, label="Benchmark", filterable=False)
         system = gr.Textbox(label="System", placeholder="name shown on the board", max_length=200, elem_id="system")
     file = gr.File(label="Predictions (.jsonl, .jsonl.gz, .csv)", file_types=[".jsonl", ".gz", ".csv"], elem_id="file")
     with gr.Row():

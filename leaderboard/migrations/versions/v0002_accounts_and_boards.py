@@ -6,6 +6,7 @@ because events say more than they did; that it was whole is checked first.
 
 import hashlib
 import json
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,7 +30,7 @@ def upgrade() -> None:
     _fill(connection, metadata.tables, old)
 
 
-def _check_chain(events: list[dict[str, object]]) -> None:
+def _check_chain(events: list[dict[str, Any]]) -> None:
     previous = ""
     for row in events:
         payload = [previous, row["number"], row["submission_id"], row["kind"], row["detail_json"], repr(row["at"])]
@@ -38,8 +39,8 @@ def _check_chain(events: list[dict[str, object]]) -> None:
             raise RuntimeError(f"event {row['number']} of the hub's log was altered; the database stays as it is")
 
 
-def _fill(connection: sa.Connection, tables: dict[str, sa.Table], old: dict[str, list[dict[str, object]]]) -> None:
-    def insert(name: str, rows: list[dict[str, object]]) -> None:
+def _fill(connection: sa.Connection, tables: dict[str, sa.Table], old: dict[str, list[dict[str, Any]]]) -> None:
+    def insert(name: str, rows: list[dict[str, Any]]) -> None:
         if rows:
             connection.execute(tables[name].insert(), rows)
 
@@ -49,7 +50,7 @@ def _fill(connection: sa.Connection, tables: dict[str, sa.Table], old: dict[str,
     empty = dict.fromkeys(("organisation", "hub_repo", "license_text", "paper_url", "code_url", "description"), "")
     about = {**empty, "account_id": account_id, "parameters": None, "open_weights": None, "training_data_json": "[]"}
     insert("system", [{**row, **about, "updated_at": row["created_at"]} for row in old["system"]])
-    attempts: dict[tuple[object, ...], int] = {}
+    attempts: dict[tuple[Any, ...], int] = {}
     submissions = []
     for row in sorted(old["submission"], key=lambda one: str(one["id"])):
         key = (row["benchmark"], row["benchmark_version"], row["system_id"])
@@ -62,7 +63,7 @@ def _fill(connection: sa.Connection, tables: dict[str, sa.Table], old: dict[str,
     }
     for row in submissions:
         winner = newest.get((row["benchmark"], row["benchmark_version"], row["system_id"]))
-        if row["state"] == "published" and winner is not row:
+        if winner is not None and row["state"] == "published" and winner is not row:
             row.update(state="superseded", superseded_by=winner["id"])
     insert("submission", submissions)
     boards = sorted({(row["benchmark"], row["benchmark_version"]) for row in submissions})
@@ -70,7 +71,7 @@ def _fill(connection: sa.Connection, tables: dict[str, sa.Table], old: dict[str,
     created = {row["id"]: row["created_at"] for row in submissions}
     # which recipe an old job followed was not written down; a hub that wants the present one scores again
     insert("job", [{**row, "recipe": "0" * 16, "created_at": created[row["submission_id"]]} for row in old["job"]])
-    insert("result", [{**row, "scope": "", "low": None, "high": None} for row in old["result"]])
+    insert("result", [{**row, "scope": "", "low": None, "high": None, "draws_sha256": ""} for row in old["result"]])
     previous, events = "", []
     for row in old["event"]:
         values = (row["number"], "submission", row["submission_id"], row["kind"], "hub", row["detail_json"], row["at"])
@@ -233,6 +234,7 @@ def _tables() -> sa.MetaData:
         sa.Column("signature", sa.Text(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.Column("items_sha256", sa.String(64), nullable=False),
+        sa.Column("draws_sha256", sa.String(64), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("submission_id", "metric", "name", "scope", "digest", name="pk_result"),
         sa.ForeignKeyConstraint(["submission_id"], ["submission.id"], name="fk_result_submission_id"),
