@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dataset_scripts.errors import InputError, RightsError, UnknownNameError
+from ..dataset_scripts.errors import InputError, RightsError, StorageError, UnavailableError, UnknownNameError
 from ..dataset_scripts.settings import Settings
 from ..evaluators.metric import Floats
 from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newest, shipped_benchmarks
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .contamination import Contamination
+
+logger = logging.getLogger(__name__)
 
 BOARDS_KEPT = 64
 DRAWS_KEPT = 2_000
@@ -301,10 +304,20 @@ class Hub:
         return self.store.accept(submission.id, items.n_predictions, recipe, steps, codes, note), True, report
 
     def validate_left_over(self, older_than_s: float = VALIDATION_CUT_OFF_S) -> int:
-        """Validates submissions whose validation was cut off, such as by a killed web process; returns how many."""
+        """Validates submissions whose validation was cut off, such as by a killed web process; returns how many.
+
+        One that cannot be validated here is failed, so that it is not tried for ever; its sender may send it again.
+        """
         left = self.store.waiting_for_validation(older_than_s)
         for submission in left:
-            self._check(submission, self.items(self.benchmark(submission.benchmark, submission.benchmark_version)))
+            try:
+                benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
+                self._check(submission, self.items(benchmark))
+            except (StorageError, UnavailableError):
+                raise
+            except Exception as error:
+                logger.exception("submission %s cannot be validated", submission.id)
+                self.store.give_up(submission.id, "E_VALIDATION", f"it could not be validated: {error}")
         return len(left)
 
     def withdraw(self, submission_id: str, actor: Actor) -> Submission:

@@ -343,6 +343,17 @@ class ResultStore:
 
         return self._db.transact(step)
 
+    def give_up(self, submission_id: str, code: str, text: str) -> Submission:
+        """Fails a received submission whose validation broke down, which is our fault; another state is left as it is."""
+
+        def step(tx: Transaction) -> Submission:
+            found = self._get(tx.connection, submission_id)
+            if found.state == "received":
+                self._set_state(tx, found, "failed", SYSTEM, {"code": code, "error": text}, error_code=code, error=text)
+            return self._get(tx.connection, submission_id)
+
+        return self._db.transact(step)
+
     def report(self, submission_id: str) -> bytes | None:
         """Returns the validation report of a rejected submission, None where there is none."""
         query = sa.select(tables.submission.c.report_sha256).where(tables.submission.c.id == submission_id)
@@ -695,6 +706,8 @@ class ResultStore:
 
     def _publish(self, tx: Transaction, found: Submission, detail: Mapping[str, Any]) -> None:
         table = tables.submission
+        # two submissions of a system that are finished at once must see each other
+        tx.connection.execute(sa.select(tables.system.c.id).where(tables.system.c.id == found.system_id).with_for_update())
         siblings = tx.connection.execute(
             _submissions().where(
                 table.c.system_id == found.system_id,
