@@ -287,12 +287,12 @@ class Hub:
         )
         if not is_open:
             return submission, False, None
-        return self._check(submission, items)
+        return self._check(submission, items, path.name)
 
-    def _check(self, submission: Submission, items: BenchmarkItems) -> tuple[Submission, bool, ValidationReport]:
+    def _check(self, submission: Submission, items: BenchmarkItems, name: str) -> tuple[Submission, bool, ValidationReport]:
         """Validates a received submission and moves it on; safe to be done twice."""
         path = self.store.files.path(submission.content_sha256, submission.file_suffix)
-        report = validate(path, items, suffix=submission.file_suffix)
+        report = replace(validate(path, items, suffix=submission.file_suffix), file=name)
         if not report.is_valid:
             content = json.dumps(report.to_json(), sort_keys=True).encode()
             first = report.problems[0]
@@ -312,7 +312,7 @@ class Hub:
         for submission in left:
             try:
                 benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
-                self._check(submission, self.items(benchmark))
+                self._check(submission, self.items(benchmark), "predictions")
             except (StorageError, UnavailableError):
                 raise
             except Exception as error:

@@ -280,7 +280,7 @@ def test_wrong_usage_is_explained(uac, arguments, told):
     assert told in uac(*arguments, code=2).stderr
 
 
-def test_invalid_submission_lists_every_problem_and_stores_nothing(uac, sample_data, tmp_path):
+def test_invalid_submission_lists_every_problem_and_is_kept_as_rejected(uac, sample_data, tmp_path):
     lines = (EXAMPLES / "tag-template.jsonl").read_text(encoding="utf-8").splitlines()
     bad = tmp_path / "bad.jsonl"
     bad.write_text(
@@ -292,4 +292,7 @@ def test_invalid_submission_lists_every_problem_and_stores_nothing(uac, sample_d
     assert rejected.stderr == checked.stderr
     for told in ("3 problems in 7 rows", "line 6: E_UNKNOWN_ID", "line 7: E_EMPTY", "E_MISSING_ID: 6 of 12"):
         assert told in rejected.stderr
-    assert ResultStore(db).submissions() == []
+    (kept,) = ResultStore(db).submissions()
+    assert (kept.state, kept.error_code) == ("rejected", "E_UNKNOWN_ID")
+    uac("work", "--once", "--db", db, "--data", sample_data)
+    assert ResultStore(db).get(kept.id).state == "rejected"

@@ -38,7 +38,7 @@ def test_board_shows_the_three_systems_in_order(hub, page):
     picture(page, "board")
     answered = hub.get("leaderboard/sample")
     assert [row["rank"] for row in answered["rows"]] == [1, 2, 3]
-    positions = [shown.index(row["system"]) for row in answered["rows"]]
+    positions = [shown.index(row["system"]["name"]) for row in answered["rows"]]
     assert positions == sorted(positions)
     for row in answered["rows"]:
         assert f"{100 * row['values']['date']:.2f}" in shown
