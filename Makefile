@@ -1,5 +1,5 @@
-# `make run` opens the hub on a small real example, `make test` runs every check, `make parity` runs the tools that we compare with;
-# each sets up what it needs.
+# `make run` opens the hub on a small real example, `make test` runs every check, `make parity` runs the tools that we compare with,
+# `make audit` looks for known holes in the packages; each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE ?= 1
 export GRADIO_ANALYTICS_ENABLED ?= False
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: run test parity lint types docs clean
+.PHONY: run test parity audit lint types docs clean
 .DELETE_ON_ERROR:
 
 run: export UAC_DATA ?= unified-audiocaps
@@ -35,6 +35,10 @@ test: lint types
 # as in CI, what is missing fails: a comparison that did not run proves nothing
 parity: $(VENV)/.dev $(PARITY)/.peers
 	CI=true $(VENV)/bin/python -m pytest -m parity tests/parity
+
+# asks PyPI's advisories, so it needs the network; packages that PyPI does not know by that version fail it too
+audit: $(VENV)/.dev
+	$(VENV)/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -178,7 +179,9 @@ def draws_of(items: BenchmarkItems, parts: Mapping[str, Sequence[Part]]) -> dict
             ]
             for metric, groups in means.items()
         }
-        found.update(zip(placed, _mean_draws(list(placed.values()), counts, strata).T, strict=True))
+        drawn = _mean_draws(list(placed.values()), counts, strata)
+        if drawn is not None:
+            found.update(zip(placed, drawn.T, strict=True))
     for metric, groups in parts.items():
         if metric not in means and len(groups) == 1 and len(groups[0].ids) == len(clips):
             order = np.argsort([place_of[items.clip_of(id_)] for id_ in groups[0].ids])
@@ -186,18 +189,20 @@ def draws_of(items: BenchmarkItems, parts: Mapping[str, Sequence[Part]]) -> dict
     return found
 
 
-def _mean_draws(metrics: list[list[WeightedGroup]], counts: ClipCounts, strata: Any) -> Floats:
-    """Returns float64[resamples, metrics]."""
+def _mean_draws(metrics: list[list[WeightedGroup]], counts: ClipCounts, strata: Any) -> Floats | None:
+    """Returns float64[resamples, metrics]; None where so few clips have items of a group that a resample may draw none of them."""
     n = counts.n_clips
-    try:
+    with contextlib.suppress(InputError):
         return mean_draws(np.stack([contributions(groups, n, strata) for groups in metrics], axis=1), counts)
-    except InputError:  # clips of a domain differ in how many items they have: then sizes vary with the clips that are drawn
-        total = 0.0
+    # clips of a domain differ in how many items they have: then the sizes of groups vary with the clips that are drawn
+    total: Floats = np.zeros((counts.plan.resamples, len(metrics)))
+    with contextlib.suppress(InputError):
         for groups in zip(*metrics, strict=True):
             weight, clips, _ = groups[0]
             sums = np.stack([np.bincount(clips, values, minlength=n) for _, _, values in groups], axis=1)
-            total = total + weight * ratio_draws(sums, np.bincount(clips, minlength=n), counts)
-        return np.asarray(total)
+            total += weight * ratio_draws(sums, np.bincount(clips, minlength=n), counts)
+        return total
+    return None
 
 
 def _columns(report: Report) -> dict[str, Any]:
