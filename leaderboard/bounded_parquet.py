@@ -24,8 +24,10 @@ from .bounded import Limits, Refused, check_inflated
 
 _MAGIC = b"PAR1"
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
-# PLAIN, PLAIN_DICTIONARY, RLE, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY, BYTE_STREAM_SPLIT: no value is longer than its bytes
-_ENCODINGS = frozenset({0, 2, 3, 6, 8, 9})
+# PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY, BYTE_STREAM_SPLIT: no value is longer than its bytes. DELTA_LENGTH_BYTE_ARRAY
+# would do no harm either, but pyarrow does not read it as a dictionary
+_ENCODINGS = frozenset({0, 2, 3, 8, 9})
+_REFUSED_ENCODINGS = {4: "BIT_PACKED", 5: "DELTA_BINARY_PACKED", 6: "DELTA_LENGTH_BYTE_ARRAY", 7: "DELTA_BYTE_ARRAY"}
 _BYTE_ARRAY, _CODECS, _MAX_REPETITION = 6, 8, 2
 # FLOAT, DOUBLE, and FIXED_LEN_BYTE_ARRAY, which half floats are
 _NUMBER_BYTES = {4: 4, 5: 8, 7: 2}
@@ -138,8 +140,9 @@ class BoundedParquet:
             page = _field(header, member, _STRUCT)
             n_values, encoding = _count(page, 1), _count(page, 4 if kind == _DATA_PAGE_V2 else 2)
             if encoding not in _ENCODINGS:
-                message = f"the parquet file has a page in encoding {encoding}; expected PLAIN or a dictionary"
-                raise Refused("E_FORMAT", message, "write it with the defaults of pyarrow, pandas, polars or duckdb")
+                came = _REFUSED_ENCODINGS.get(encoding, str(encoding))
+                message = f"the parquet file has a page in the encoding {came}; expected PLAIN or a dictionary"
+                raise Refused("E_FORMAT", message, "write it with the defaults of pyarrow, pandas or duckdb")
             yield 0 if kind == _DICTIONARY_PAGE else n_values  # a dictionary's values are no rows
 
     def _page_header(self, place: int, end: int) -> tuple[_Struct, int]:
@@ -298,10 +301,10 @@ def _chunk(column: _Struct, path: str, kind: int) -> _Chunk:
     begin, dictionary = _count(meta, 9, _I64), meta.get((11, _I64))
     if (1, _BINARY) in column or _count(meta, 1) != kind or _count(meta, 4) >= _CODECS:
         raise _unsound(f"column {shorten(path)} is not what the schema says, or lies in another file")
-    if _field(meta, 3, _LIST) != [name.encode() for name in path.split(".")] and "." not in path:
+    names = _field(meta, 3, _LIST)
+    if not all(isinstance(name, bytes) for name in names) or b".".join(names) != path.encode():
         raise _unsound(f"column {shorten(path)} has another name in a row group")
-    if not isinstance(_field(meta, 2, _LIST), list) or _count(meta, 5, _I64) < 0:
-        raise _unsound(f"column {shorten(path)} has no encodings")
+    _field(meta, 2, _LIST), _count(meta, 5, _I64)  # encodings and number of values: not used, but they must be there
     if dictionary:  # 0 stands for none
         begin = min(begin, _count(meta, 11, _I64))
     return _Chunk(path, begin, _count(meta, 7, _I64), _count(meta, 6, _I64), _NUMBER_BYTES.get(kind, 0))

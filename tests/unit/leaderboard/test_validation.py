@@ -128,7 +128,12 @@ def test_every_form_is_read(items, write, name, content):
                                      {"compression": "none", "store_schema": False}], ids=str)  # fmt: skip
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
 def test_parquet_is_read_however_it_was_written(items, tmp_path, options, kind):
-    columns = {"id": pa.array(list(GOOD)), "caption": pa.array(list(GOOD.values()), kind), "other": [[1.5], [], None]}
+    columns = {
+        "id": pa.array(list(GOOD)),
+        "caption": pa.array(list(GOOD.values()), kind),
+        "a.b": [[1.5], [], None],
+        "id.x": list("abc"),
+    }
     report = validate(parquet(tmp_path / "p.parquet", columns, **options), items)
     assert report.problems == () and report.predictions == {"long": GOOD}
 
@@ -517,7 +522,10 @@ def test_parquet_that_makes_much_of_little_is_refused(items, tmp_path):
     prefixes = {"id": ["x" * 10**6] * 15, "caption": ["y"] * 15}
     parquet(path, prefixes, use_dictionary=False, column_encoding={"id": "DELTA_BYTE_ARRAY", "caption": "PLAIN"})
     report = validate(path, items)
-    assert codes(report) == [("E_FORMAT", None)] and "a page in encoding 7" in report.problems[0].message
+    assert (
+        codes(report) == [("E_FORMAT", None)]
+        and "a page in the encoding DELTA_BYTE_ARRAY; expected PLAIN" in report.problems[0].message
+    )
     parquet(path, prefixes, compression="zstd", use_dictionary=False)
     assert "unpacks to more than 50 times" in validate(path, items).problems[0].message
     # one long text that stands in many rows is there once
