@@ -17,8 +17,9 @@ import hashlib
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
@@ -79,14 +80,14 @@ def scan_predictions(path: Path) -> Iterator[PredictionRow | Problem]:
             whose quotes do not close, an ending other than .jsonl or .csv). At the call, or where the damage begins.
     """
     if _file_format(path, FORMATS) == ".jsonl":
-        return _scan_jsonl(path, _prediction_row)
-    return _scan_csv(path, ("id", "caption"), _text_row)
+        return scan_jsonl(_byte_lines(path), _prediction_row)
+    return scan_csv(_byte_lines(path), ("id", "caption"), _text_row)
 
 
 def scan_references(path: Path) -> Iterator[ReferencesRow | Problem]:
     """Yields every line of a references file (jsonl) in file order, as a row or as the problem that it has."""
     _file_format(path, FORMATS[:1])
-    return _scan_jsonl(path, _references_row)
+    return scan_jsonl(_byte_lines(path), _references_row)
 
 
 def read_predictions(path: Path) -> dict[str, Prediction]:
@@ -113,10 +114,14 @@ def read_keyed_texts(path: Path, column: str) -> dict[str, str]:
     """
 
     def parse(line: int, item: Mapping[str, object]) -> PredictionRow:
-        return _keyed_row(line, item, column)
+        return keyed_row(line, item, column)
 
     is_jsonl = _file_format(path, FORMATS) == ".jsonl"
-    scan = _scan_jsonl(path, parse) if is_jsonl else _scan_csv(path, ("id", column), parse, may_lack_header=True)
+    scan = (
+        scan_jsonl(_byte_lines(path), parse)
+        if is_jsonl
+        else scan_csv(_byte_lines(path), ("id", column), parse, may_lack_header=True)
+    )
     return {row.id: row.caption for row in _rows_without_problems(path, scan, "predictions")}
 
 
@@ -140,11 +145,11 @@ def read_labels(path: Path, key: str) -> dict[str, str]:
         id_ = _id_of(item)
         found = _required(item, key, id_)
         if isinstance(found, list | dict):
-            raise _LineError("E_TYPE", f"{key} is {_kind(found)}; expected text or a number", id_=id_, column=key)
+            raise LineError("E_TYPE", f"{key} is {kind_of(found)}; expected text or a number", id_=id_, column=key)
         return PredictionRow(line, id_, "none" if found is None else str(found))
 
     _file_format(path, FORMATS[:1])
-    return {row.id: row.caption for row in _rows_without_problems(path, _scan_jsonl(path, parse), "labels")}
+    return {row.id: row.caption for row in _rows_without_problems(path, scan_jsonl(_byte_lines(path), parse), "labels")}
 
 
 def read_spice(path: Path) -> list[SpiceRow]:
@@ -154,9 +159,9 @@ def read_spice(path: Path) -> list[SpiceRow]:
         InputError: as for `read_predictions`; a value that is no number from 0 to 1 is a problem.
     """
     if _file_format(path, FORMATS) == ".jsonl":
-        scan = _scan_jsonl(path, _spice_row)
+        scan = scan_jsonl(_byte_lines(path), _spice_row)
     else:
-        scan = _scan_csv(path, ("id", "spice"), _csv_spice_row)
+        scan = scan_csv(_byte_lines(path), ("id", "spice"), _csv_spice_row)
     return _rows_without_problems(path, scan, "SPICE values", lambda row: (row.id, row.candidate))
 
 
@@ -237,49 +242,71 @@ def _byte_lines(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-class _LineError(Exception):
-    """What is wrong with the line at hand; becomes a `Problem` once the line number is known."""
+class LineError(Exception):
+    """What is wrong with the line at hand; becomes a `Problem` once the line number is known.
+
+    Args:
+        code: as in `Problem`.
+        message: what came and what was expected.
+        id_: the item's id where it is known.
+        column: the field concerned.
+        hint: what to do.
+    """
 
     def __init__(self, code: str, message: str, *, id_: str | None = None, column: str | None = None, hint: str = "") -> None:
         super().__init__(message)
         self.code, self.message, self.id, self.column, self.hint = code, message, id_, column, hint
 
     def at(self, line: int) -> Problem:
+        """Returns the problem of that line."""
         return Problem(self.code, self.message, line=line, id=self.id, column=self.column, hint=self.hint)
 
 
-def _scan_jsonl(path: Path, parse: Callable[[int, Mapping[str, object]], Row]) -> Iterator[Row | Problem]:
-    for line, raw in enumerate(_byte_lines(path), start=1):
+def scan_jsonl(lines: Iterable[bytes | Problem], parse: Callable[[int, Mapping[str, object]], Row]) -> Iterator[Row | Problem]:
+    """Yields what `parse` makes of each line, or the problem that the line has; blank lines are passed over.
+
+    Args:
+        lines: with their ends; a `Problem` stands for a line that could not be read, and is yielded with its number.
+        parse: gets the 1-based line and its object; raises `LineError`.
+    """
+    for line, raw in enumerate(lines, start=1):
+        if isinstance(raw, Problem):
+            yield replace(raw, line=line)
+            continue
         if not raw.strip():
             continue
         try:
-            yield parse(line, _json_object(raw))
-        except _LineError as error:
+            yield parse(line, json_object(raw))
+        except LineError as error:
             yield error.at(line)
 
 
-def _json_object(raw: bytes) -> Mapping[str, object]:
+def json_object(raw: bytes) -> Mapping[str, object]:
+    """Returns the object that a line of jsonl holds.
+
+    Raises:
+        LineError: it is no UTF-8, no JSON, no object, nested too deeply, or has a key twice.
+    """
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object_without_repeats)
     except UnicodeDecodeError as error:
-        raise _LineError(
+        raise LineError(
             "E_UTF8", f"byte {error.start + 1} of the line is not UTF-8 ({raw[error.start]:#04x})", hint="save the file as UTF-8"
         ) from None
     except ValueError as error:
-        raise _LineError("E_JSON", f"not valid JSON: {error}", hint="one JSON object per line") from None
+        raise LineError("E_JSON", f"not valid JSON: {error}", hint="one JSON object per line") from None
     except RecursionError:
-        raise _LineError("E_JSON", "not valid JSON: nested too deeply", hint="one JSON object per line") from None
+        raise LineError("E_JSON", "not valid JSON: nested too deeply", hint="one JSON object per line") from None
     if not isinstance(value, dict):
-        raise _LineError("E_TYPE", f"the line is {_kind(value)}; expected an object", hint="one JSON object per line")
+        raise LineError("E_TYPE", f"the line is {kind_of(value)}; expected an object", hint="one JSON object per line")
     return value
 
 
 def _object_without_repeats(items: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(items)
     if len(found) < len(items):
-        names = [name for name, _ in items]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise _LineError("E_JSON", f"the key {shorten(repeated)} stands twice in one object", column=repeated)
+        repeated = Counter(name for name, _ in items).most_common(1)[0][0]
+        raise LineError("E_JSON", f"the key {shorten(repeated)} stands twice in one object", column=repeated)
     return found
 
 
@@ -293,10 +320,15 @@ def _prediction_row(line: int, item: Mapping[str, object]) -> PredictionRow:
 
 def _text_row(line: int, item: Mapping[str, object], column: str = "caption") -> PredictionRow:
     id_ = _id_of(item)
-    return PredictionRow(line, id_, _text(_required(item, column, id_), column, id_))
+    return PredictionRow(line, id_, check_text(_required(item, column, id_), column, id_))
 
 
-def _keyed_row(line: int, item: Mapping[str, object], column: str) -> PredictionRow:
+def keyed_row(line: int, item: Mapping[str, object], column: str) -> PredictionRow:
+    """Returns the row of `{"id": ..., column: ...}` or of MECAT's `{key: text}`.
+
+    Raises:
+        LineError: a key is missing, or a value is no text.
+    """
     if "id" not in item and len(item) == 1:
         (item,) = ({"id": key, column: text} for key, text in item.items())
     return _text_row(line, item, column)
@@ -311,19 +343,19 @@ def _texts(item: Mapping[str, object], key: str, id_: str, hint: str) -> tuple[s
     """Returns a list of at least one text."""
     found = _required(item, key, id_)
     if not isinstance(found, list) or not found:
-        came = "an empty list" if found == [] else _kind(found)
-        raise _LineError("E_TYPE", f"{key} is {came}; expected a list of at least one text", id_=id_, column=key, hint=hint)
-    return tuple(_text(text, key, id_) for text in found)
+        came = "an empty list" if found == [] else kind_of(found)
+        raise LineError("E_TYPE", f"{key} is {came}; expected a list of at least one text", id_=id_, column=key, hint=hint)
+    return tuple(check_text(text, key, id_) for text in found)
 
 
 def _spice_row(line: int, item: Mapping[str, object]) -> SpiceRow:
     id_, candidate = _id_of(item), item.get("candidate", 0)
     value = _required(item, "spice", id_)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise _LineError("E_VALUE", f"spice is {_kind(value)}; expected a number from 0 to 1", id_=id_, column="spice")
+        raise LineError("E_VALUE", f"spice is {kind_of(value)}; expected a number from 0 to 1", id_=id_, column="spice")
     if not isinstance(candidate, int) or isinstance(candidate, bool) or candidate < 0:
-        message = f"candidate is {_kind(candidate)}; expected 0 for an item's first candidate, 1 for the next"
-        raise _LineError("E_VALUE", message, id_=id_, column="candidate")
+        message = f"candidate is {kind_of(candidate)}; expected 0 for an item's first candidate, 1 for the next"
+        raise LineError("E_VALUE", message, id_=id_, column="candidate")
     return SpiceRow(line, id_, candidate, float(value))
 
 
@@ -343,70 +375,107 @@ def _number(cell: object) -> object:
 
 
 def _id_of(item: Mapping[str, object]) -> str:
-    id_ = _text(_required(item, "id"), "id")
+    id_ = check_text(_required(item, "id"), "id")
     if not id_:
-        raise _LineError("E_TYPE", "id is empty; expected the clip's id", column="id")
+        raise LineError("E_TYPE", "id is empty; expected the clip's id", column="id")
     return id_
 
 
 def _required(item: Mapping[str, object], key: str, id_: str | None = None) -> object:
     if key not in item:
         names = ", ".join(shorten(name) for name in list(item)[:10]) or "no key"
-        raise _LineError("E_COLUMN", f"{key!r} is missing; found {names}", id_=id_, column=key)
+        raise LineError("E_COLUMN", f"{key!r} is missing; found {names}", id_=id_, column=key)
     return item[key]
 
 
-def _text(value: object, column: str, id_: str | None = None) -> str:
-    """Returns `value` if it is text that every later step can carry: a string, no NUL, no half of a surrogate pair."""
+def check_text(value: object, column: str, id_: str | None = None) -> str:
+    """Returns `value` if it is text that every later step can carry: a string, no NUL, no half of a surrogate pair.
+
+    Raises:
+        LineError: it is something else.
+    """
     if not isinstance(value, str):
         hint = "write it in quotes" if isinstance(value, int | float) else ""
-        raise _LineError("E_TYPE", f"{column} is {_kind(value)}; expected text", id_=id_, column=column, hint=hint)
+        raise LineError("E_TYPE", f"{column} is {kind_of(value)}; expected text", id_=id_, column=column, hint=hint)
     if "\0" in value:
-        raise _LineError("E_TYPE", f"{column} holds a NUL character: {shorten(value)}", id_=id_, column=column)
+        raise LineError("E_TYPE", f"{column} holds a NUL character: {shorten(value)}", id_=id_, column=column)
     if _SURROGATE.search(value):
-        raise _LineError("E_TYPE", f"{column} holds half of a surrogate pair: {shorten(value)}", id_=id_, column=column)
+        raise LineError("E_TYPE", f"{column} holds half of a surrogate pair: {shorten(value)}", id_=id_, column=column)
     return value
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """Returns the JSON word for a value, with the value where it is short."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):
-        return f"the number {value!r}"
+        return f"the number {shorten(value, 40)}"
     if isinstance(value, str):
         return f"the text {shorten(value, 40)}"
     return "a list" if isinstance(value, list) else "an object"
 
 
-def _scan_csv(
-    path: Path, columns: Sequence[str], parse: Callable[[int, Mapping[str, object]], Row], *, may_lack_header: bool = False
+def scan_csv(
+    lines: Iterable[bytes | Problem],
+    columns: Sequence[str],
+    parse: Callable[[int, Mapping[str, object]], Row],
+    *,
+    may_lack_header: bool = False,
+    max_record_bytes: int | None = None,
+    max_columns: int | None = None,
 ) -> Iterator[Row | Problem]:
-    # surrogateescape carries invalid bytes through the csv parser, so that they can be reported with their record
-    lines = (raw.decode("utf-8", errors="surrogateescape") for raw in _byte_lines(path))
-    reader = csv.reader(lines, strict=True)
+    """Yields what `parse` makes of each record, or the problem that the record has; blank lines are passed over.
+
+    Args:
+        lines: with their ends; a `Problem` stands for a line that could not be read, and ends the reading.
+        columns: what the header must name.
+        parse: gets the 1-based line on which the record starts and its cells by column; raises `LineError`.
+        may_lack_header: whether a first record of as many cells as `columns`, none of them a column's name, is data.
+        max_record_bytes: of a longer record, and all that follows it, nothing is read.
+        max_columns: a header that names more ends the reading.
+    """
+    record_bytes = 0
+
+    def decoded() -> Iterator[str]:
+        nonlocal record_bytes
+        for raw in lines:
+            if isinstance(raw, Problem):
+                raise LineError(raw.code, raw.message, hint="the rest of the file was not read")
+            record_bytes += len(raw)
+            if max_record_bytes is not None and record_bytes > max_record_bytes:
+                hint = "the rest of the file was not read; check the quotes"
+                raise LineError("E_CSV", f"the record is longer than {max_record_bytes:,} bytes", hint=hint)
+            # surrogateescape carries invalid bytes through the csv parser, so that they can be reported with their record
+            yield raw.decode("utf-8", errors="surrogateescape")
+
+    reader = csv.reader(decoded(), strict=True)
     header: list[str] | None = None
     start = 1
     try:
         for fields in reader:
-            line, start = start, reader.line_num + 1
+            line, start, record_bytes = start, reader.line_num + 1, 0
             if not fields:
                 continue
-            if header is None and may_lack_header and len(fields) == len(columns) and columns[0] not in fields:
+            if header is None and may_lack_header and len(fields) == len(columns) and not set(columns) & set(fields):
                 header = list(columns)
             elif header is None:
                 header = fields
                 problems = list(_header_problems(header, columns, line))
+                if max_columns is not None and len(header) > max_columns:
+                    message = f"the header names {len(header):,} columns; at most {max_columns:,} are taken"
+                    problems.append(Problem("E_COLUMN", message, line=line))
                 yield from problems
                 if problems:
                     return
                 continue
             try:
                 yield parse(line, _csv_record(header, fields))
-            except _LineError as error:
+            except LineError as error:
                 yield error.at(line)
+    except LineError as error:
+        yield error.at(start)
     except csv.Error as error:
         # nothing after broken quoting can be trusted: where a record ends is unknown
         yield Problem("E_CSV", f"not valid csv: {error}", line=start, hint="the rest of the file was not read; check the quotes")
@@ -427,12 +496,12 @@ def _header_problems(header: list[str], columns: Sequence[str], line: int) -> It
 
 
 def _csv_record(header: list[str], fields: list[str]) -> Mapping[str, object]:
-    if any(map(_SURROGATE.search, fields)):
-        raise _LineError("E_UTF8", "the record holds bytes that are not UTF-8", hint="save the file as UTF-8")
     if len(fields) != len(header):
-        raise _LineError(
+        raise LineError(
             "E_COLUMN",
             f"the record has {len(fields)} fields, the header has {len(header)}",
             hint="put texts that hold commas or quotes in double quotes",
         )
+    if any(map(_SURROGATE.search, fields)):
+        raise LineError("E_UTF8", "the record holds bytes that are not UTF-8", hint="save the file as UTF-8")
     return dict(zip(header, fields, strict=True))

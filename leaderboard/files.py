@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import secrets
 from pathlib import Path
 
 from ..dataset_scripts import atomic
 from ..dataset_scripts.errors import InputError, StorageError
 
+_BLOCK_BYTES = 2**20
 _NAME = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,12}){0,2}")
 
 
@@ -42,6 +45,36 @@ class FileStore:
         except OSError as error:
             raise StorageError(self.folder, error, "Nothing was kept.") from error
         return sha256
+
+    def put_path(self, source: Path, suffix: str) -> str:
+        """Stores a copy of a file as `put` does, a block at a time; a file that changes meanwhile is stored as it was read.
+
+        Raises:
+            InputError: it cannot be read.
+            StorageError: the disk is full or refuses; nothing was kept.
+        """
+        aside = self.folder / f".{secrets.token_hex(8)}"
+        digest = hashlib.sha256()
+        try:
+            stream = source.open("rb")
+        except OSError as error:
+            raise InputError(f"{source} cannot be read: {error.strerror}.") from None
+        try:
+            with stream, aside.open("wb") as copy:
+                while block := stream.read(_BLOCK_BYTES):
+                    digest.update(block)
+                    copy.write(block)
+                copy.flush()
+                os.fsync(copy.fileno())
+            target = self.path(digest.hexdigest(), suffix)
+            target.parent.mkdir(exist_ok=True)
+            aside.replace(target)
+            atomic.sync_folder(target.parent)
+        except OSError as error:
+            raise StorageError(self.folder, error, "Nothing was kept.") from error
+        finally:
+            aside.unlink(missing_ok=True)
+        return digest.hexdigest()
 
     def path(self, sha256: str, suffix: str) -> Path:
         """Returns where the file of that digest lies: in one of 256 folders, so that none grows too long.

@@ -17,13 +17,14 @@ from ..dataset_scripts.errors import InputError, RightsError, StorageError, Unav
 from ..dataset_scripts.settings import Settings
 from ..evaluators.metric import Floats
 from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newest, shipped_benchmarks
+from .bounded import ending_of
 from .items import built_items, from_parquet, from_references, load_items, to_parquet
 from .rank_statistics import paired_p
 from .ranking import Board, make_board, shown_digests
 from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX, Scored, read_table, score_submission
 from .store import Entry, Job, Quota, ResultRow, ResultStore
 from .submission import LOCAL_ACCOUNT, Submission, System
-from .validation import ValidationReport, validate
+from .validation import ValidationReport, is_taken, validate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -269,18 +270,20 @@ class Hub:
             StorageError: the disk is full; nothing was kept.
         """
         from .contamination import parse_training_data
-        from .validation import Limits, ending_of
 
         benchmark = self.benchmark(benchmark_id)
         items = self.items(benchmark)
+        ending = suffix or ending_of(path.name)
+        if not is_taken(path, ending, benchmark):
+            # nothing of such a file can be read, and nothing of it is kept
+            validate(path, items, suffix=ending).raise_if_invalid()
         about = System(system.strip()) if isinstance(system, str) else system
         parse_training_data(about.training_data, self.data)
-        content = _read(path, Limits().max_bytes(benchmark))
         submission, is_open = self.store.receive(
             benchmark,
             about,
-            content,
-            suffix or ending_of(path),
+            path,
+            ending,
             account=actor.name,
             idempotency_key=idempotency_key,
             quota=None if actor.is_admin else Quota(self.settings.quota_per_day),
@@ -517,12 +520,3 @@ class Hub:
 def _require_admin(actor: Actor) -> None:
     if not actor.is_admin:
         raise RightsError("only an admin of this hub may do this.")
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """Returns the bytes of a file, one more than allowed at most: validation says that it is too big."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(limit + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..evaluators.tasks.retrieval import RetrievalResult
-    from .validation import Embeddings, ValidationReport
+    from .embeddings import Embeddings
+    from .validation import ValidationReport
 
 ITEMS_SUFFIX, DRAWS_SUFFIX = ".items.parquet", ".draws.parquet"
 STATS = "_statistics"  # ends the column of a metric's rows of statistics, where its score is no mean of its items
@@ -190,7 +191,7 @@ def draws_of(items: BenchmarkItems, parts: Mapping[str, Sequence[Part]]) -> dict
 
 
 def _mean_draws(metrics: list[list[WeightedGroup]], counts: ClipCounts, strata: Any) -> Floats | None:
-    """Returns float64[resamples, metrics]; None where so few clips have items of a group that a resample may draw none of them."""
+    """Returns float64[resamples, metrics]; None where a resample may draw no item of a group."""
     n = counts.n_clips
     with contextlib.suppress(InputError):
         return mean_draws(np.stack([contributions(groups, n, strata) for groups in metrics], axis=1), counts)
@@ -230,6 +231,7 @@ def _retrieval(items: BenchmarkItems, embeddings: Embeddings) -> Scored:
     if embeddings.scores is not None:
         found = retrieve_from_scores(embeddings.scores, clip_of)
     else:
+        assert embeddings.text is not None and embeddings.audio is not None  # noqa: S101 # a file without scores has both
         found = retrieve(embeddings.text, embeddings.audio, clip_of)
     rows, tables = [], []
     draws: dict[str, Floats] = {}

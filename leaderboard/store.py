@@ -195,7 +195,7 @@ class ResultStore:
         self,
         benchmark: Benchmark,
         system: System,
-        content: bytes,
+        content: bytes | Path,
         suffix: str,
         *,
         account: str = LOCAL_ACCOUNT,
@@ -207,7 +207,7 @@ class ResultStore:
         Args:
             benchmark: what it is for.
             system: what its owner says about the system; created when new, updated else.
-            content: the raw bytes, kept unchanged so that a corrected metric can score them again.
+            content: the raw bytes or their file, kept unchanged so that a corrected metric can score them again.
             suffix: the file's ending, which tells its format.
             account: who sends it.
             idempotency_key: a name that the sender gave to this attempt; the same one again returns the same submission.
@@ -223,7 +223,7 @@ class ResultStore:
             InputError: the idempotency key was used for something else.
             StorageError: the disk is full.
         """
-        sha256 = self.files.put(content, suffix)
+        sha256 = self.files.put_path(content, suffix) if isinstance(content, Path) else self.files.put(content, suffix)
         row = {"content_sha256": sha256, "file_suffix": suffix, "note_json": "{}"}
 
         def step(tx: Transaction) -> tuple[Submission, bool]:
