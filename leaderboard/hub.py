@@ -24,7 +24,7 @@ from .ranking import Board, make_board, shown_digests
 from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX, Scored, read_table, score_submission
 from .store import Entry, Job, Quota, ResultRow, ResultStore
 from .submission import LOCAL_ACCOUNT, Submission, System
-from .validation import ValidationReport, is_taken, validate
+from .validation import ValidationReport, bundle, by_subtask, is_taken, validate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -231,13 +231,14 @@ class Hub:
     # -- submissions ---------------------------------------------------------------------------------------------------------
 
     def validate(self, path: Path, benchmark_id: str, suffix: str | None = None) -> ValidationReport:
-        """Returns everything that is wrong with a predictions file.
+        """Returns everything that is wrong with a predictions file, or with a folder that has a file per subtask.
 
         Raises:
             UnknownNameError: there is no such benchmark.
             InputError: its references were not built, or there is no such file.
         """
-        return validate(path, self.items(self.benchmark(benchmark_id)), suffix=suffix)
+        items = self.items(self.benchmark(benchmark_id))
+        return validate(_files(path, items) if path.is_dir() else path, items, suffix=suffix)
 
     def submit(
         self,
@@ -252,7 +253,8 @@ class Hub:
         """Takes a predictions file in, validates it, and queues or rejects it.
 
         Args:
-            path: the file; what is checked is what is stored, even if it changes meanwhile.
+            path: the file; what is checked is what is stored, even if it changes meanwhile. A folder with a file per subtask
+                becomes one file.
             benchmark_id: what it is for.
             system: what its owner says about the system, or just its name.
             actor: who sends it.
@@ -274,7 +276,12 @@ class Hub:
         benchmark = self.benchmark(benchmark_id)
         items = self.items(benchmark)
         ending = suffix or ending_of(path.name)
-        if not is_taken(path, ending, benchmark):
+        content: bytes | Path = path
+        if path.is_dir():
+            files = _files(path, items)
+            validate(files, items).raise_if_invalid()  # problems are told with the lines of these files
+            content, ending = bundle(files, column=benchmark.column), ".jsonl"
+        elif not is_taken(path, ending, benchmark):
             # nothing of such a file can be read, and nothing of it is kept
             validate(path, items, suffix=ending).raise_if_invalid()
         about = System(system.strip()) if isinstance(system, str) else system
@@ -282,7 +289,7 @@ class Hub:
         submission, is_open = self.store.receive(
             benchmark,
             about,
-            path,
+            content,
             ending,
             account=actor.name,
             idempotency_key=idempotency_key,
@@ -520,3 +527,8 @@ class Hub:
 def _require_admin(actor: Actor) -> None:
     if not actor.is_admin:
         raise RightsError("only an admin of this hub may do this.")
+
+
+def _files(folder: Path, items: BenchmarkItems) -> dict[str, Path]:
+    """Returns the file of every subtask in a folder."""
+    return by_subtask({path.name: path for path in sorted(folder.iterdir()) if path.is_file()}, items.subtasks)

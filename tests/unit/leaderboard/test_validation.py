@@ -93,6 +93,7 @@ def table(column="caption"):
 
 def test_complete_file_is_valid(items, write):
     report = validate(write(rows()), items)
+    assert report.is_valid and report.predictions == {"long": GOOD} and not report.warnings
     assert (report.n_predictions, report.n_rows) == (3, 3)
     report.raise_if_invalid()
 
