@@ -92,7 +92,7 @@ def board(
     ]
     table(rows, ("RANK", "SYSTEM", *(titles.get(name, name) for name in names), "ATTEMPTS", "PROVENANCE", "TRAINED ON TEST"))
     if found.minimal_detectable_difference is not None:
-        say(f"A typical pair must differ by {found.minimal_detectable_difference:.4f} to be told apart.")
+        say(f"A typical pair must differ by {found.minimal_detectable_difference:.3f} to be told apart.")
     say("signatures: " + ", ".join(f"{c.title} {c.digest}" for c in found.columns if c.name == c.metric))
 
 
@@ -277,11 +277,10 @@ def _evidence(compared: str, clips: Mapping[str, int], unknown: str) -> str:
 def _print_means(rows: list[BoardRow], means: list[CleanScores], found: Board) -> None:
     if not means:
         return
-    one = means[0]
     say()
-    say(
-        f"{one.n_clean:,} of {one.n_clips:,} clips are clean: none of the compared systems is known to have been trained on them."
-    )
+    for n_clean, n_clips in dict.fromkeys((one.n_clean, one.n_clips) for one in means):
+        say(f"{n_clean:,} of {n_clips:,} clips are clean: none of the compared systems is known to have been trained on them.")
+    one = means[0]
     titles = {column.name: column.title for column in found.columns}
     lines = [
         (
