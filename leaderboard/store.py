@@ -17,7 +17,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -782,7 +782,7 @@ class ResultStore:
         siblings = _published(tx, found)
         self._set_state(tx, found, "published", actor, detail, superseded_by=None)
         for other in siblings:
-            old, new = sorted((other, found), key=lambda one: (one.provenance == "verified", one.attempt_no))
+            old, new = sorted((other, replace(found, state="published")), key=lambda one: (one.provenance == "verified", one.attempt_no))
             self._set_state(tx, old, "superseded", SYSTEM, {"by": new.id}, superseded_by=new.id)
 
     def fail(self, job: Job, error: str, max_attempts: int, *, code: str = "E_SCORING", counts: bool = True) -> bool:
