@@ -779,10 +779,10 @@ class ResultStore:
 
     def _publish(self, tx: Transaction, found: Submission, detail: Mapping[str, Any], actor: str = SYSTEM) -> None:
         """Puts a submission on the board; of a system's submissions one stays there: what was scored here, then the newest."""
-        siblings = _published(tx, found)
+        siblings, published = _published(tx, found), replace(found, state="published")
         self._set_state(tx, found, "published", actor, detail, superseded_by=None)
         for other in siblings:
-            old, new = sorted((other, replace(found, state="published")), key=lambda one: (one.provenance == "verified", one.attempt_no))
+            old, new = sorted((other, published), key=lambda one: (one.provenance == "verified", one.attempt_no))
             self._set_state(tx, old, "superseded", SYSTEM, {"by": new.id}, superseded_by=new.id)
 
     def fail(self, job: Job, error: str, max_attempts: int, *, code: str = "E_SCORING", counts: bool = True) -> bool:

@@ -114,7 +114,10 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
 # -- csv -----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "\nx", "\uff1d1", "-1+2", "--1", "+", "-inf", "=1", "-1 "])
+FORMULAS = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "\nx", "\uff1d1", "-1+2", "--1", "+", "-inf", "=1", "-1 "]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
 def test_cells_that_are_formulas_get_an_apostrophe(text: str) -> None:
     assert csv_cell(text) == f"'{text}"
 
