@@ -7,7 +7,6 @@ What is read is a report by the system's authors: nobody here measured it, and n
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -30,6 +29,7 @@ MAX_BYTES = 256 * 1024
 MAX_ENTRIES = 1_000
 MAX_CHARACTERS = 1_000  # of a text
 SELF_REPORTED = "self-reported"
+_KEYS = ("dataset", "value", "source", "notes", "verifyToken")
 _TASK = re.compile(r"([a-z0-9-]+)_v([1-9][0-9]{0,5})_([a-z0-9_]+)")
 _DIGEST = re.compile(r"(?:^|\|)digest:([0-9a-f]{8})(?:\||$)")
 
@@ -192,7 +192,7 @@ def _wrong(value: Any, number: int) -> Iterable[Problem]:
         for key in ("id", "task_id"):
             if not _is_text(dataset.get(key)) or not dataset[key].strip():
                 yield wrong(f"dataset.{key}", dataset.get(key), "a name")
-        if not _is_text(dataset.get("revision", "")):
+        if not _is_text_or_none(dataset.get("revision")):
             yield wrong("dataset.revision", dataset["revision"], "text")
     if "value" not in value:
         yield wrong("value", None, "a number")
@@ -200,12 +200,12 @@ def _wrong(value: Any, number: int) -> Iterable[Problem]:
         yield wrong("source", source, "url, and name, user or org")
     elif source is not None:
         for key, text in source.items():
-            if not _is_text(text):
+            if not _is_text_or_none(text):
                 yield wrong(f"source.{key}", text, f"up to {MAX_CHARACTERS:,} printable characters")
         if not str(source.get("url", "")).startswith(("https://", "http://")):
             yield wrong("source.url", source.get("url"), "an address that begins with https://")
     for key in ("date", "notes", "verifyToken"):
-        if not _is_text(value.get(key, "")) and not isinstance(value[key], date):
+        if not _is_text_or_none(value.get(key)) and not (key == "date" and isinstance(value[key], date)):
             yield wrong(key, value[key], f"up to {MAX_CHARACTERS:,} printable characters")
 
 
@@ -213,10 +213,14 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_CHARACTERS and value.replace("\n", " ").isprintable()
 
 
+def _is_text_or_none(value: object) -> bool:
+    return value is None or _is_text(value)
+
+
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    """Returns an entry with its date as text: yaml has dates of its own."""
+    """Returns what was checked of an entry, its date as text: yaml has dates of its own."""
     day = value.get("date")
-    return {**value, "date": day.isoformat()} if isinstance(day, date) else value
+    return {key: value.get(key) for key in _KEYS} | {"date": day.isoformat() if isinstance(day, date) else day}
 
 
 def reported(entries: Sequence[EvalResultEntry], find: Callable[[str, int], Benchmark], sha256: str) -> list[Reported]:
@@ -271,7 +275,8 @@ def _trouble(entry: EvalResultEntry, benchmark: Benchmark, metric: str, is_known
         return f"it was measured on a {benchmark.id} of digest {digest[1]}; here it is {benchmark.digest}"
     low, high = _range(metric)
     value = entry.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+    # no number is as large as the second bound: infinity and integers beyond all floats are told like others
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= min(high, 1e15):
         return f"value is {shorten(value)}; expected a number from {low:g} to {high:g}, not times 100"
     return ""
 

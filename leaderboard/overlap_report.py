@@ -15,12 +15,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..dataset_scripts.errors import InputError, RightsError, UnifiedAudioCapsError, UnknownNameError
-from ..evaluators.metric import Floats
 from .benchmark import Benchmark, BenchmarkItems
 from .contamination import Contamination, Evidence
 from .ranking import Board, BoardRow
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .hub import Hub
 
 logger = logging.getLogger(__name__)
-FOUND_KEPT, MEANS_KEPT = 4_000, 40_000
+FOUND_KEPT, MEANS_KEPT = 10_000, 40_000
 _Key = tuple[str, int, tuple[str, ...], str]
 
 
@@ -179,27 +179,32 @@ class Overlaps:
 
 @dataclass(frozen=True)
 class _Clean:
-    """The clean items of a scope: per group its weight and the places of its clean items."""
+    """What a score is made of: groups and their weights, without the items of tainted clips."""
 
     groups: tuple[tuple[str, float], ...]
     items: BenchmarkItems
     tainted: frozenset[str]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         return hashlib.sha256(repr((self.groups, sorted(self.tainted))).encode()).hexdigest()
 
     def score(self, table: pa.Table, metric: str) -> float | None:
-        names, ids = np.array(table["group"].to_pylist(), object), table["id"].to_pylist()
-        values = np.asarray(table[metric].to_numpy(), np.float64)
-        is_clean = np.array([self.items.clip_of(id_) not in self.tainted for id_ in ids], bool)
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        clean = table.filter(pc.invert(pc.is_in(table["id"], pa.array(self.tainted_items, pa.string()))))
         total = 0.0
         for name, weight in self.groups:
-            kept: Floats = values[is_clean & (names == name)]
+            kept = clean.filter(pc.equal(clean["group"], name))[metric].to_numpy()
             if not len(kept):
                 return None
-            total += weight * float(kept.mean())
+            total += weight * float(np.mean(kept))
         return total
+
+    @cached_property
+    def tainted_items(self) -> list[str]:
+        return [id_ for id_ in self.items.references if self.items.clip_of(id_) in self.tainted]
 
 
 def _read(content: bytes, metric: str) -> pa.Table:

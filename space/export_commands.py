@@ -159,6 +159,8 @@ def export(
         raise InputError(f"{chosen} is about one system; name it with --system NAME. `uac board {benchmark}` lists them.")
     if chosen not in OF_ONE_SYSTEM and system is not None:
         raise InputError(f"{chosen} holds the whole board; --system is for {' and '.join(OF_ONE_SYSTEM)}.")
+    if chosen != "latex" and columns:
+        raise InputError(f"{chosen} holds all columns; --columns is for latex.")
     check_folders(out)
     found = open_hub(db, data, files).board(benchmark, scope=scope, ranked_by=ranked_by)
     makers: Mapping[str, Callable[[], str | bytes]] = {

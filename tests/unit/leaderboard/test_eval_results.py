@@ -1,5 +1,6 @@
 """The Hub's `.eval_results`: what a board writes, what is read, and how a report stands beside what was scored here."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import parse_eval_result_entries
+from hypothesis import given
+from hypothesis import strategies as st
 from unified_audiocaps.dataset_scripts.errors import InputError, LimitError, RightsError, StateError
 from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.leaderboard.eval_results import MAX_BYTES, eval_results_yaml, parse_eval_results, read_eval_results
@@ -159,6 +162,39 @@ def test_files_that_cannot_be_read_say_why(content: bytes, told: str) -> None:
         parse_eval_results(content)
 
 
+def test_other_keys_do_not_count() -> None:
+    (one,) = parse_eval_results(b"- {dataset: {id: a/b, task_id: t}, value: 1, data: {value: 2}, error: x, filename: y}\n")
+    assert (one.dataset_id, one.value) == ("a/b", 1)
+
+
+def test_absent_values_may_be_written_as_null() -> None:
+    (one,) = parse_eval_results(b"- {dataset: {id: a/b, task_id: t, revision: null}, value: 1, date: null, notes: null}\n")
+    assert (one.dataset_revision, one.date, one.notes) == (None, None, None)
+
+
+KEYS = ["dataset", "id", "task_id", "value", "source", "url", "date", "notes", "error", "data"]
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates() | st.just("own_v1_cider_d"),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(KEYS),
+                inner,
+                max_size=5,
+            )
+        ),
+        max_leaves=20,
+    ).map(lambda value: yaml.safe_dump([value]).encode())
+)
+def test_whatever_comes_is_read_or_told(content: bytes) -> None:
+    with contextlib.suppress(InputError):
+        assert all(isinstance(one.task_id, str) for one in parse_eval_results(content))
+
+
 def test_missing_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_eval_results(tmp_path / "x.yaml")
@@ -174,6 +210,8 @@ def test_missing_files_are_told(tmp_path: Path) -> None:
         ([entry(value=67.3)], "value is 67.3; expected a number from 0 to 10, not times 100"),
         ([entry("own_v1_rouge_l", 46.0)], "value is 46.0; expected a number from 0 to 1, not times 100"),
         ([entry(value=float("nan"))], "value is nan"),
+        ([entry(value=10**400)], "value is 1000"),
+        ([entry(value=float("inf"))], "value is inf"),
         ([entry(value=True)], "value is True"),
         ([entry(value="0.5")], "value is '0.5'"),
         ([entry(notes="digest:00000000|x:1")], "measured on a own of digest 00000000; here it is "),

@@ -134,6 +134,7 @@ def test_parquet_is_whole(at: list[str], tmp_path: Path) -> None:
         (["--format", "parquet"], InputError, "parquet is no text to print; name a file"),
         (["--format", "badge"], InputError, "badge is about one system; name it with --system"),
         (["--format", "csv", "--system", "A"], InputError, "csv holds the whole board"),
+        (["--columns", "date"], InputError, "csv holds all columns; --columns is for latex"),
         (["--format", "cvs"], UnknownNameError, "no format is called 'cvs'. Did you mean csv"),
         (["--out", "t.xlsx"], InputError, "t.xlsx ends in none of"),
         (["--out", "nowhere/t.csv"], InputError, "the folder nowhere does not exist"),
