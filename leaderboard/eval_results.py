@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 # the dataset repository whose leaderboard the entries are for, where a hub names no other
 DATASET_ID = "unified-audiocaps/unified-audiocaps"
-MAX_BYTES = 256 * 1024
-MAX_ENTRIES = 1_000
+MAX_BYTES = 64 * 1024
+MAX_ENTRIES = 500
+MAX_DEPTH = 8
 MAX_CHARACTERS = 1_000  # of a text
 SELF_REPORTED = "self-reported"
 _KEYS = ("dataset", "value", "source", "notes", "verifyToken")
@@ -166,15 +167,24 @@ def _yaml(content: bytes, name: str) -> Any:
         raise InputError(f"{name} has more than {MAX_BYTES:,} bytes; expected a list of scores.")
     try:
         text = content.decode("utf-8-sig")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise InputError(f"{name} uses an alias (*name); write the values out.")
+        depth = 0
+        for event in yaml.parse(
+            text
+        ):  # event by event: what is nested deeply takes the reader ages, and is never read to its end
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise InputError(f"{name} is nested deeper than {MAX_DEPTH} levels; expected a list of entries.")
+            if isinstance(event, yaml.AliasEvent):
+                raise InputError(f"{name} uses an alias (*name); write the values out.")
         return yaml.safe_load(text)
+    except InputError:  # which is a ValueError
+        raise
     except UnicodeDecodeError as error:
         raise InputError(f"{name} is not UTF-8: byte {error.start:,} cannot be read.") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         raise InputError(f"{name} is no yaml{f', line {where.line + 1}' if where else ''}; expected a list of entries.") from None
-    except (RecursionError, ValueError) as error:  # a date such as 2024-13-45 is a ValueError
+    except ValueError as error:  # a date such as 2024-13-45 is a ValueError
         raise InputError(f"{name} cannot be read as yaml: {shorten(str(error))}.") from None
 
 
