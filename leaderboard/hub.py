@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,9 @@ from ..dataset_scripts.settings import Settings
 from ..evaluators.metric import Floats
 from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newest, shipped_benchmarks
 from .bounded import ending_of
+from .eval_results import eval_results_files, parse_eval_results, read_bytes, reported
 from .items import built_items, from_parquet, from_references, load_items, to_parquet
+from .overlap_report import Overlaps
 from .rank_statistics import paired_p
 from .ranking import Board, make_board, shown_digests
 from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX, Scored, read_table, score_submission
@@ -29,7 +33,7 @@ from .validation import ValidationReport, bundle, by_subtask, is_taken, validate
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .contamination import Contamination
+    from .contamination import ClipSet, Contamination
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +113,7 @@ class Hub:
         self._results: dict[tuple[str, int], dict[tuple[str, float], list[ResultRow]]] = {}
         self._boards, self._draws, self._levels = _Cache(BOARDS_KEPT), _Cache(DRAWS_KEPT), _Cache(DRAWS_KEPT)
         self._lock, self._building = threading.Lock(), threading.Lock()
+        self.overlaps = Overlaps(self)
 
     @classmethod
     def open(cls, db: str | None = None, data: Path | None = None, files: Path | None = None) -> Hub:
@@ -298,6 +303,43 @@ class Hub:
         if not is_open:
             return submission, False, None
         return self._check(submission, items, path.name)
+
+    def import_eval_results(self, path: Path, system: System | str, *, actor: Actor = LOCAL) -> list[tuple[Submission, bool]]:
+        """Takes in what a model's authors report in the Hub's `.eval_results/*.yaml`: shown, never ranked.
+
+        Entries about other datasets are left out. As long as a submission of the system that was scored here is on the board, a
+        report is superseded by it.
+
+        Args:
+            path: a file, or the folder.
+            system: what its owner says about the system, or just its name.
+            actor: who reports.
+
+        Returns:
+            Per file and benchmark the submission, and whether it is new; the same file again is the same submission.
+
+        Raises:
+            InputError: a file holds no such entries, none about a benchmark of this hub, or a number that cannot be.
+            LimitError: the account's quota is used up.
+            RightsError: the system belongs to somebody else.
+        """
+        from .contamination import parse_training_data
+
+        about = System(system.strip()) if isinstance(system, str) else system
+        parse_training_data(about.training_data, self.data)
+        quota = None if actor.is_admin else Quota(self.settings.quota_per_day)
+        contents = [(file, read_bytes(file)) for file in eval_results_files(path)]
+        found = [  # all files are read before anything is stored
+            (content, reported(parse_eval_results(content, file.name), self.benchmark, hashlib.sha256(content).hexdigest()))
+            for file, content in contents
+        ]
+        return [
+            self.store.publish_reported(
+                one.benchmark, about, content, ".yaml", one.rows, account=actor.name, note=one.note, quota=quota
+            )
+            for content, reports in found
+            for one in reports
+        ]
 
     def _check(self, submission: Submission, items: BenchmarkItems, name: str) -> tuple[Submission, bool, ValidationReport]:
         """Validates a received submission and moves it on; safe to be done twice."""
@@ -498,26 +540,40 @@ class Hub:
 
     def _item_scores(self, submission_id: str) -> pa.Table:
         rows = self.store.results([submission_id])[submission_id]
-        if not rows:
+        if not rows or not rows[-1].items_sha256:
             raise InputError(f"submission {submission_id} has not been scored; there is nothing to show yet.")
         return read_table(self.store.files.read(rows[-1].items_sha256, ITEMS_SUFFIX))
 
     # -- contamination -------------------------------------------------------------------------------------------------------
 
     def contamination(self, benchmark: Benchmark, training_data: Sequence[str]) -> Contamination:
-        """Returns which of a benchmark's clips occur in declared training data, as far as the sets are built here."""
-        from .contamination import ClipSet, contamination, parse_training_data
+        """Returns which of a benchmark's clips occur in declared training data, as far as the sets are built here.
 
-        items = self.items(benchmark)
-        key = (benchmark.id, benchmark.version, "clips")
-        clips = self._levels.get(key)
+        This looks anew; `overlap_report` remembers, and leaves out what is private.
+
+        Raises:
+            InputError: the declaration cannot be read, or the benchmark's items are not there.
+        """
+        from .contamination import contamination, parse_training_data
+
+        return contamination(parse_training_data(training_data, self.data), self._clips(benchmark), self.data)
+
+    def _clips(self, benchmark: Benchmark) -> ClipSet:
+        """Returns the clips of a benchmark, with the ends of their segments where the set that they are from is built here."""
+        from ..dataset_scripts.built import built_set
+        from .contamination import ClipSet
+
+        items, name = self.items(benchmark), f"{benchmark.config}/{benchmark.split}" if benchmark.config else ""
+        key = (benchmark.id, benchmark.version, self.overlaps.state())
+        clips: ClipSet | None = self._levels.get(key)
         if clips is None:
-            name = f"{benchmark.config}/{benchmark.split}"
-            clips = ClipSet(
-                name, {clip: items.clip_keys.get(clip, ()) for clip in {items.clip_of(id_) for id_ in items.references}}
-            )
+            keys = {clip: items.clip_keys.get(clip, ()) for clip in {items.clip_of(id_) for id_ in items.references}}
+            clips = ClipSet(name, keys)
+            if name:
+                with suppress(InputError, UnknownNameError):  # not built here, or without some of the clips
+                    clips = ClipSet.of(built_set(name, self.data), keys)
             self._levels.put(key, clips)
-        return contamination(parse_training_data(training_data, self.data), clips, self.data)
+        return clips
 
     def _require_owner(self, submission_id: str, actor: Actor) -> None:
         if not actor.is_admin and self.store.get(submission_id).account != actor.name:

@@ -145,8 +145,8 @@ def make_board(
             if row.scope == scope and (not is_ours or row.digest == shown.get(row.metric))
         ]
         for row in kept:
-            if is_ours and row.name not in places:
-                places[row.name] = _column(row)
+            if is_ours and column_of(row) not in places:
+                places[column_of(row)] = _column(row)
         rows.append(_row(benchmark, entry, kept))
     columns = _ordered(benchmark, places.values())
     is_better_higher = _is_higher_better(ranked_by)
@@ -178,20 +178,27 @@ def _is_higher_better(metric: str) -> bool:
     return metric in RETRIEVAL_METRICS or METRICS.get(metric).direction == "higher"
 
 
+def column_of(row: ResultRow) -> str:
+    """Returns what a board calls a number: the metric's name, `date_similarity` for a component."""
+    return row.name if row.name == row.metric else METRICS.get(row.metric).column(row.name)
+
+
 def _column(row: ResultRow) -> BoardColumn:
     if row.metric in RETRIEVAL_METRICS:
         return BoardColumn(row.name, row.metric, row.digest, row.signature, RETRIEVAL_TITLES[row.metric])
     metric = METRICS.get(row.metric)
     title = metric.title if row.name == row.metric else f"{metric.title} {row.name.removeprefix(f'{row.metric}_')}"
-    return BoardColumn(row.name, row.metric, row.digest, row.signature, title, metric.direction == "higher")
+    return BoardColumn(column_of(row), row.metric, row.digest, row.signature, title, metric.direction == "higher")
 
 
 def _row(benchmark: Benchmark, entry: Entry, kept: Sequence[ResultRow]) -> BoardRow:
     def shown(value: float) -> float:
         return round(value, PRIVATE_DECIMALS) if benchmark.is_private else value
 
-    values = {row.name: shown(row.value) for row in kept}
-    intervals = {row.name: (shown(row.low), shown(row.high)) for row in kept if row.low is not None and row.high is not None}
+    values = {column_of(row): shown(row.value) for row in kept}
+    intervals = {
+        column_of(row): (shown(row.low), shown(row.high)) for row in kept if row.low is not None and row.high is not None
+    }
     one = entry.submission
     about = (one.account, one.id, one.created_at, entry.attempts, one.provenance)
     return BoardRow(None, None, None, None, entry.system, *about, values, intervals)
@@ -202,7 +209,10 @@ def _ordered(benchmark: Benchmark, columns: Iterable[BoardColumn]) -> tuple[Boar
 
     def place(column: BoardColumn) -> tuple[int, int]:
         # a metric's own score stands before its components
-        names = [column.metric] if column.metric in RETRIEVAL_METRICS else [column.metric, *METRICS.get(column.metric).components]
+        if column.metric in RETRIEVAL_METRICS:
+            return order[column.metric], 0
+        metric = METRICS.get(column.metric)
+        names = [column.metric, *map(metric.column, metric.components)]
         return order.get(column.metric, len(order)), names.index(column.name)
 
     return tuple(sorted(columns, key=place))

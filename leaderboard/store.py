@@ -17,7 +17,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -278,7 +278,7 @@ class ResultStore:
     def _again(self, tx: Transaction, submission_id: str, account: str, quota: Quota | None) -> tuple[Submission, bool]:
         """Receives a submission once more, where that can lead anywhere."""
         found = self._get(tx.connection, submission_id)
-        if found.state not in {"rejected", "failed", "withdrawn", "superseded"}:
+        if found.provenance != "verified" or found.state not in {"rejected", "failed", "withdrawn", "superseded"}:
             return found, found.state == "received"
         if quota is not None and found.state in {"rejected", "failed"}:
             account_id = tx.connection.scalar(sa.select(tables.account.c.id).where(tables.account.c.name == account))
@@ -482,6 +482,10 @@ class ResultStore:
             found = self._get(tx.connection, submission_id)
             if found.state not in {"failed", "hidden", "withdrawn", "superseded", "published"}:
                 raise StateError(submission_id, found.state, "to be queued again")
+            if found.provenance != "verified":  # there is nothing to score: its numbers came with it
+                if found.state != "published":
+                    self._publish(tx, found, {"reason": "brought back"}, actor)
+                return self._get(tx.connection, submission_id)
             if found.state == "published":
                 tx.record("submission", submission_id, "requeued", actor, {"recipe": recipe})
             else:
@@ -503,7 +507,8 @@ class ResultStore:
         known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe)
 
         def step(tx: Transaction) -> int:
-            query = sa.select(table.c.id).where(*_on_board(benchmark), table.c.id.not_in(known)).order_by(table.c.id)
+            ours = (*_on_board(benchmark), table.c.provenance == "verified", table.c.id.not_in(known))
+            query = sa.select(table.c.id).where(*ours).order_by(table.c.id)
             ids = list(tx.connection.scalars(query))
             for submission_id in ids:
                 _queue(tx, submission_id, benchmark.recipe, n_steps)
@@ -695,6 +700,85 @@ class ResultStore:
 
         return self._db.transact(step)
 
+    def publish_reported(
+        self,
+        benchmark: Benchmark,
+        system: System,
+        content: bytes,
+        suffix: str,
+        results: Sequence[ResultRow],
+        *,
+        account: str = LOCAL_ACCOUNT,
+        note: Mapping[str, Any] | None = None,
+        quota: Quota | None = None,
+    ) -> tuple[Submission, bool]:
+        """Publishes numbers that a system's authors report: file, results and state in one transaction; nothing is scored.
+
+        They are no attempt, and stand on the board without a rank as long as nothing of the system that was scored here does.
+        Newer reports supersede older ones.
+
+        Args:
+            benchmark: what they are about.
+            system: what its owner says about the system; created when new, updated else.
+            content: the raw bytes of the report.
+            suffix: the file's ending.
+            results: the numbers.
+            account: who reports.
+            note: where the numbers come from.
+            quota: how many submissions are allowed; None for any number.
+
+        Returns:
+            The submission, and whether it is new. The same bytes again return the first one, which comes back to the board
+            where it was withdrawn, or superseded by what is gone now.
+
+        Raises:
+            LimitError: the account's quota is used up.
+            RightsError: the system belongs to another account.
+            StateError: the same bytes were sent as predictions before.
+            StorageError: the disk is full.
+        """
+        sha256 = self.files.put(content, suffix)
+        table = tables.submission
+
+        def step(tx: Transaction) -> tuple[Submission, bool]:
+            account_id = _account(tx, account)
+            system_id = _system(tx, system, account, account_id)
+            same = {
+                "benchmark": benchmark.id,
+                "benchmark_version": benchmark.version,
+                "system_id": system_id,
+                "content_sha256": sha256,
+            }
+            existing = tx.connection.scalar(sa.select(table.c.id).where(*(table.c[key] == one for key, one in same.items())))
+            if existing is not None:
+                found = self._get(tx.connection, existing)
+                if found.provenance == "verified":
+                    raise StateError(found.id, f"{found.state}: the same bytes were sent as predictions", "to be a report")
+                if found.state != "withdrawn" and not (found.state == "superseded" and not _published(tx, found)):
+                    return found, False
+            if quota is not None:
+                _check_quota(tx, account_id, benchmark.id, quota)
+            if existing is None:
+                submission_id = new_id()
+                values = {
+                    **same,
+                    "account_id": account_id,
+                    "file_suffix": suffix,
+                    "n_items": 0,
+                    "state": "received",
+                    "provenance": "self_reported",
+                    "attempt_no": 0,
+                    "note_json": json.dumps(note or {}, sort_keys=True),
+                }
+                tx.connection.execute(table.insert().values(id=submission_id, created_at=tx.now, updated_at=tx.now, **values))
+                found = self._get(tx.connection, submission_id)
+            self._write_results(tx, found.id, results)
+            detail = {"content_sha256": sha256, "system": system.name, "benchmark": benchmark.id, "version": benchmark.version}
+            self._publish(tx, found, {**detail, "provenance": "self_reported"}, account)
+            return self._get(tx.connection, found.id), existing is None
+
+        return self._db.transact(step)
+
     def _write_results(self, tx: Transaction, submission_id: str, results: Sequence[ResultRow]) -> None:
         table = tables.result
         key = (table.c.metric, table.c.name, table.c.scope, table.c.digest)
@@ -704,22 +788,14 @@ class ResultStore:
             common = {"submission_id": submission_id, "created_at": tx.now}
             tx.connection.execute(table.insert(), [{**vars(row), **common} for row in fresh])
 
-    def _publish(self, tx: Transaction, found: Submission, detail: Mapping[str, Any]) -> None:
-        table = tables.submission
+    def _publish(self, tx: Transaction, found: Submission, detail: Mapping[str, Any], actor: str = SYSTEM) -> None:
+        """Puts a submission on the board; of a system's submissions one stays there: what was scored here, then the newest."""
         # two submissions of a system that are finished at once must see each other
         tx.connection.execute(sa.select(tables.system.c.id).where(tables.system.c.id == found.system_id).with_for_update())
-        siblings = tx.connection.execute(
-            _submissions().where(
-                table.c.system_id == found.system_id,
-                table.c.benchmark == found.benchmark,
-                table.c.benchmark_version == found.benchmark_version,
-                table.c.state == "published",
-            )
-        ).all()
-        self._set_state(tx, found, "published", SYSTEM, detail)
-        for row in siblings:
-            other = _submission(row)
-            old, new = sorted((other, found), key=lambda one: one.attempt_no)
+        siblings, published = _published(tx, found), replace(found, state="published")
+        self._set_state(tx, found, "published", actor, detail, superseded_by=None)
+        for other in siblings:
+            old, new = sorted((other, published), key=lambda one: (one.provenance == "verified", one.attempt_no))
             self._set_state(tx, old, "superseded", SYSTEM, {"by": new.id}, superseded_by=new.id)
 
     def fail(self, job: Job, error: str, max_attempts: int, *, code: str = "E_SCORING", counts: bool = True) -> bool:
@@ -990,6 +1066,18 @@ def _on_board(benchmark: Benchmark) -> tuple[sa.ColumnElement[bool], ...]:
         table.c.benchmark_version == benchmark.version,
         table.c.state == "published",
     )
+
+
+def _published(tx: Transaction, of: Submission) -> list[Submission]:
+    """Returns the published submissions of the same system to the same benchmark version."""
+    table = tables.submission
+    same = (
+        table.c.system_id == of.system_id,
+        table.c.benchmark == of.benchmark,
+        table.c.benchmark_version == of.benchmark_version,
+        table.c.state == "published",
+    )
+    return [_submission(row) for row in tx.connection.execute(_submissions().where(*same)).all()]
 
 
 _OWN = tuple(one.name for one in fields(Submission) if one.name in tables.submission.c)
