@@ -242,7 +242,7 @@ def test_latex_of_a_real_board(scored: Board) -> None:
 
 
 def test_latex_columns_are_chosen_by_name(scored: Board) -> None:
-    assert r"Rank & System & DATE similarity & BLEU-4 \\" in board_latex(scored, ["similarity", "bleu"])
+    assert r"Rank & System & DATE similarity & BLEU-4 \\" in board_latex(scored, ["date_similarity", "bleu"])
     with pytest.raises(UnknownNameError, match=r"no column of this board is called 'blue'\. Did you mean bleu"):
         board_latex(scored, ["blue"])
 
