@@ -197,6 +197,7 @@ def board_json(board: Board) -> dict[str, Any]:
         "scope": board.scope,
         "compared": board.compared,
         "minimal_detectable_difference": _finite(difference),
+        "notes": list(board.notes),
         "revision": board.revision,
         "columns": [asdict(column) for column in board.columns],
         "rows": [_row_json(row) for row in board.rows],

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..evaluators.bootstrap import FEW_ITEMS
 from ..evaluators.metric import METRICS, Floats
 from .benchmark import RETRIEVAL_METRICS, Benchmark
 from .rank_statistics import RankTable, rank_table
@@ -91,6 +92,18 @@ class Board:
     compared: int = 0
     minimal_detectable_difference: float | None = None
     revision: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know about the ranks, in words."""
+        told = []
+        if self.compared and self.benchmark.n_items < FEW_ITEMS:
+            told.append(f"fewer than {FEW_ITEMS} items: intervals and rank ranges are too narrow")
+        if 0 < self.compared < sum(row.rank is not None for row in self.rows):
+            told.append(f"rank ranges compare the best {self.compared}; one that ends at {self.compared} means that rank or worse")
+        if self.benchmark.is_private:
+            told.append(f"references are private: scores are rounded to {PRIVATE_DECIMALS} decimals")
+        return tuple(told)
 
 
 def shown_digests(entries: Iterable[Entry], results: Rows, scope: str = "") -> dict[str, str]:

@@ -93,6 +93,8 @@ def board(
     table(rows, ("RANK", "SYSTEM", *(titles.get(name, name) for name in names), "ATTEMPTS", "PROVENANCE", "TRAINED ON TEST"))
     if found.minimal_detectable_difference is not None:
         say(f"A typical pair must differ by {found.minimal_detectable_difference:.3f} to be told apart.")
+    for note in found.notes:
+        say(note)
     say("signatures: " + ", ".join(f"{c.title} {c.digest}" for c in found.columns if c.name == c.metric))
 
 
