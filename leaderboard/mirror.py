@@ -2,8 +2,8 @@
 
 The repository only grows: `batches/` holds the events and the rows that they are about, `files/` what the rows name. A batch's
 name tells which events it holds, where the hash chain stands after them, and the sha256 of its content; its first line names the
-batch before it. Where the mirror stands is read from these names alone, and each commit is made on the head that was read, so that any
-number of pushers, killed at any moment, send everything once.
+batch before it. Where the mirror stands is read from these names alone, and each commit is made on the head that was read, so
+that any number of pushers, killed at any moment, send everything once.
 """
 
 from __future__ import annotations
@@ -232,8 +232,8 @@ class _Repository:
                 raise _Again(told, _asked_wait_s(error.response.headers)) from error
             if status in {401, 403, 404}:
                 raise AccessError(
-                    f"https://huggingface.co/datasets/{self.repo_id} is not there or not open to you (the Hub answered {status}); "
-                    "`hf auth login` with a token that may write there."
+                    f"https://huggingface.co/datasets/{self.repo_id} is not there or not open to you (the Hub answered {status});"
+                    " `hf auth login` with a token that may write there."
                 ) from error
             raise FetchError(f"the Hub refused {self.repo_id} ({error}); nothing was lost.") from error
         except (httpx2.TransportError, ConnectionError, TimeoutError) as error:
@@ -441,11 +441,11 @@ class Mirror:
         if at.is_private:
             return
         shipped = [one for one in shipped_benchmarks() if one.is_private and self.store.submissions(1, benchmark=one.id)]
-        private = [one.id for one in (*self.store.benchmarks(), *shipped) if one.is_private]
+        private = sorted({one.id for one in (*self.store.benchmarks(), *shipped) if one.is_private})
         if private:
             raise InputError(
-                f"{self.repo_id} is public, and the references of {', '.join(sorted(set(private)))} are private; nothing was sent. "
-                f"Make the repository private (https://huggingface.co/datasets/{self.repo_id}/settings), or name another one."
+                f"{self.repo_id} is public, and the references of {', '.join(private)} are private; nothing was sent. Make the "
+                f"repository private (https://huggingface.co/datasets/{self.repo_id}/settings), or name another one."
             )
 
 
@@ -458,8 +458,8 @@ def check_same_hub(store: ResultStore, repo_id: str, batch: Batch) -> None:
     mine = store.log_sha256(batch.last)
     if mine is None:
         raise InputError(
-            f"{repo_id} holds {batch.last:,} events and this hub {store.log_end()[0]:,}: it is the mirror of another hub, or this "
-            "one was restored from an older copy. Rebuild from the mirror (uac mirror rebuild), or mirror to another repository."
+            f"{repo_id} holds {batch.last:,} events and this hub {store.log_end()[0]:,}: it is another hub's mirror, or this "
+            "one was restored from an older copy. Rebuild it (uac mirror rebuild), or mirror to another repository."
         )
     if mine[: len(batch.end)] != batch.end:
         raise InputError(

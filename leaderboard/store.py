@@ -489,18 +489,20 @@ class ResultStore:
         Returns:
             How many were queued.
         """
-        table, job = tables.submission, tables.job
-        known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe)
 
         def step(tx: Transaction) -> int:
-            query = sa.select(table.c.id).where(*_on_board(benchmark), table.c.id.not_in(known)).order_by(table.c.id)
-            ids = list(tx.connection.scalars(query))
+            ids = list(tx.connection.scalars(_outdated(benchmark)))
             for submission_id in ids:
                 _queue(tx, submission_id, benchmark.recipe, n_steps)
                 tx.record("submission", submission_id, "requeued", actor, {"recipe": benchmark.recipe})
             return len(ids)
 
         return self._db.transact(step)
+
+    def outdated(self, benchmark: Benchmark) -> list[str]:
+        """Returns the ids of the submissions that `rescore` would queue, oldest first."""
+        with self._db.reading() as connection:
+            return list(connection.scalars(_outdated(benchmark)))
 
     # -- boards --------------------------------------------------------------------------------------------------------------
 
@@ -908,6 +910,12 @@ def _on_board(benchmark: Benchmark) -> tuple[sa.ColumnElement[bool], ...]:
         table.c.benchmark_version == benchmark.version,
         table.c.state == "published",
     )
+
+
+def _outdated(benchmark: Benchmark) -> sa.Select[Any]:
+    table, job = tables.submission, tables.job
+    known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe)
+    return sa.select(table.c.id).where(*_on_board(benchmark), table.c.id.not_in(known)).order_by(table.c.id)
 
 
 _OWN = tuple(one.name for one in fields(Submission) if one.name in tables.submission.c)

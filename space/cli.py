@@ -16,7 +16,7 @@ import typer
 
 from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
-from . import hub_commands, judging_commands, published_commands, score_commands, sound_commands, task_commands
+from . import admin_commands, hub_commands, judging_commands, published_commands, score_commands, sound_commands, task_commands
 from .console import AsJson, Data, listed, print_json, say, table, write_file
 from .mecat_commands import mecat_app
 
@@ -629,6 +629,7 @@ def publish_metrics(
 # -- the hub ---------------------------------------------------------------------------------------------------------------------
 
 hub_commands.register(app)
+admin_commands.register(app)
 
 
 @app.command()
