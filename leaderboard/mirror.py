@@ -183,13 +183,15 @@ class _Again(Exception):  # a message between two functions of this module
 class _Repository:
     """A dataset repository: what is asked of it, with its refusals in our words."""
 
-    def __init__(self, repo_id: str, token: str | None, endpoint: str | None, pause: Callable[[float], object]) -> None:
+    def __init__(self, repo_id: str, token: str | None, pause: Callable[[float], object]) -> None:
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
 
         if not _REPO.fullmatch(repo_id):
             raise InputError(f"the repository is called {repo_id!r}; expected OWNER/NAME, such as my-lab/leaderboard.")
         self.repo_id, self._pause = repo_id, pause
-        self._api = HfApi(endpoint=endpoint, token=token)
+        disable_progress_bars()  # one per file; ours counts all of them
+        self._api = HfApi(token=token)
 
     def insist(self, step: Callable[[], T]) -> T:
         """Does a step again while the Hub is busy, moved on, or does not answer.
@@ -287,8 +289,8 @@ class _Repository:
 
         try:
             return Path(self._api.hf_hub_download(self.repo_id, name, repo_type="dataset", revision=head, local_dir=folder))
-        except LocalEntryNotFoundError as error:  # what the library says when the network fails
-            raise ConnectionError(str(error)) from error
+        except LocalEntryNotFoundError as error:  # the library tried again and again by itself
+            raise FetchError(f"{name} of {self.repo_id} could not be fetched ({error}); try again.") from error
         except EntryNotFoundError:
             raise InputError(f"{self.repo_id} does not hold {name}, which a batch names; it was deleted there.") from None
 
@@ -313,7 +315,6 @@ class Mirror:
         store: the hub.
         repo_id: OWNER/NAME; created, for its owner alone, when it is not there.
         token: of the Hub; the one of `hf auth login` by default.
-        endpoint: address of the Hub; the usual one by default.
         pause: waits so many seconds; what it returns tells whether to give up.
         max_events: in one commit.
         max_bytes: of files in one commit, unless one event names more.
@@ -328,13 +329,12 @@ class Mirror:
         repo_id: str,
         token: str | None = None,
         *,
-        endpoint: str | None = None,
         pause: Callable[[float], object] = time.sleep,
         max_events: int = MAX_EVENTS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self.store, self.repo_id = store, repo_id
-        self._repository = _Repository(repo_id, token, endpoint, pause)
+        self._repository = _Repository(repo_id, token, pause)
         self._max_events, self._max_bytes = max_events, max_bytes
         self._known: Position | None = None  # spares the listing while nobody else commits
 
@@ -485,7 +485,6 @@ def rebuild(
     store: ResultStore,
     token: str | None = None,
     *,
-    endpoint: str | None = None,
     pause: Callable[[float], object] = time.sleep,
 ) -> Rebuilt:
     """Fills an empty hub from its mirror: its board is equal, unfinished submissions wait again.
@@ -496,7 +495,6 @@ def rebuild(
         repo_id: OWNER/NAME of the mirror.
         store: the hub; its database is empty.
         token: of the Hub; the one of `hf auth login` by default.
-        endpoint: address of the Hub; the usual one by default.
         pause: waits so many seconds; what it returns tells whether to give up.
 
     Raises:
@@ -507,7 +505,7 @@ def rebuild(
         StorageError: the disk is full.
     """
     check_empty(store.log_end()[0])
-    repository = _Repository(repo_id, token, endpoint, pause)
+    repository = _Repository(repo_id, token, pause)
     found = repository.insist(repository.info)
     if found is None:
         raise AccessError(f"https://huggingface.co/datasets/{repo_id} is not there or not open to you; `hf auth login` first.")

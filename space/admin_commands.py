@@ -316,9 +316,7 @@ def mirror_status(repo: Repo = None, as_json: AsJson = False, db: Db = None, dat
         say(f"{found['repo']} is not there yet; {found['behind']:,} events are to be sent.")
     else:
         seen = "private" if found["is_private"] else "public"
-        say(
-            f"{found['repo']} ({seen}) holds {found['events']:,} events at {found['head'][:12]}; {found['behind']:,} are to be sent."
-        )
+        say(f"{found['repo']} ({seen}) holds {found['events']:,} events; {found['behind']:,} are to be sent.")
 
 
 def _repo(repo: str | None) -> str:
