@@ -104,7 +104,7 @@ def test_what_was_pushed_in_parts_is_rebuilt_into_an_equal_hub(double, hub, tmp_
     new, report = rebuilt(tmp_path)
     assert everything(new) == everything(hub)
     assert new.board("tiny") == hub.board("tiny")
-    assert [(row.rank, row.system.name) for row in new.board("tiny").rows][0] == (1, "B")
+    assert (new.board("tiny").rows[0].rank, new.board("tiny").rows[0].system.name) == (1, "B")
     assert new.board("tiny").compared == 5  # rank ranges come from the files of draws
     assert new.store.verify_events() == report.n_events == hub.store.n_events()
     assert report.end == hub.store.log_end()[1]
@@ -242,7 +242,7 @@ def test_a_hub_that_is_gone_is_told(double, hub, monkeypatch):
     with pytest.raises(FetchError, match=r"the Hub does not answer for my-lab/mirror .*nothing was lost, push again"):
         mirror_of(hub).push()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(OfflineError, match="HF_HUB_OFFLINE is set; unset it. Nothing was lost"):
+    with pytest.raises(OfflineError, match=r"HF_HUB_OFFLINE is set; unset it\. Nothing was lost"):
         mirror_of(hub).push()
 
 
@@ -328,7 +328,7 @@ def test_private_references_stay_out_of_a_public_repository(double, tmp_path):
     score_all(hub)
     double.create(REPO, {})
     with pytest.raises(
-        InputError, match="my-lab/mirror is public, and the references of tiny are private; nothing was sent. Make"
+        InputError, match=r"my-lab/mirror is public, and the references of tiny are private; nothing was sent\. Make"
     ):
         mirror_of(hub).push()
     assert list(files(double)) == [".gitattributes"]
