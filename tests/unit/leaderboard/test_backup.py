@@ -190,7 +190,9 @@ def add_link(members: Members) -> None:
         pytest.param(change_content(2), r"files/[0-9a-f]{64}.* is not what was written", id="file"),
         pytest.param(lambda members: members.pop(), "it ends before files/", id="missing file"),
         pytest.param(lambda members: members.pop(2), "where files/.* was expected", id="missing first file"),
-        pytest.param(lambda members: members.pop(0), "it holds 'rows.jsonl'.* where manifest.json was expected", id="no manifest"),
+        pytest.param(
+            lambda members: members.pop(0), "it holds 'rows.jsonl'.* where manifest.json was expected", id="no manifest"
+        ),
         pytest.param(lambda members: members.append(members[2]), "it holds more than its manifest lists", id="too much"),
         pytest.param(rename(2, "files/../../escaped"), r"where files/|is not what was written", id="a path that escapes"),
         pytest.param(rename(2, "/etc/escaped"), "is no backup, or damaged", id="a path from the root"),

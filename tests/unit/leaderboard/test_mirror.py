@@ -191,6 +191,25 @@ def test_a_description_that_changed_reaches_every_board(double, hub, tmp_path):
     assert {row.system.organisation for row in new.board("tiny").rows if row.system.name == "B"} == {"Known now"}
 
 
+@pytest.mark.parametrize(("kind", "other"), [("sqlite", "postgres"), ("postgres", "sqlite")])
+def test_a_mirror_leads_from_one_database_to_the_other(double, tmp_path, request, unavailable, kind, other):
+    try:
+        urls = {"sqlite": None, "postgres": request.getfixturevalue("postgres_url")}
+    except pytest.FixtureLookupError:
+        unavailable("no PostgreSQL for tests")
+    hub, new = small_hub(tmp_path / "hub", urls[kind]), empty_hub(tmp_path / "new", urls[other])
+    send(hub, "A")
+    score_all(hub)
+    send(hub, "A", "a dog barks twice")
+    score_all(hub)
+    mirror_of(hub, max_events=3).push()
+    rebuild(REPO, new.store, TOKEN)
+    assert everything(new) == everything(hub)
+    assert new.board("tiny") == hub.board("tiny")
+    hub.store.close()
+    new.store.close()
+
+
 # -- trouble ---------------------------------------------------------------------------------------------------------------------
 
 
