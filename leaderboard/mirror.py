@@ -250,7 +250,7 @@ class _Repository:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         try:
-            found = self._api.repo_info(self.repo_id, repo_type="dataset")
+            found = self._api.dataset_info(self.repo_id, expand=["private", "sha"])  # not the list of all files
         except RepositoryNotFoundError:
             return None
         return str(found.sha), bool(found.private)

@@ -266,7 +266,7 @@ def test_a_hub_whose_files_are_not_sound_is_not_backed_up(tmp_path):
         backup(hub.store, tmp_path / "hub.tar")
     found = check_files(hub.store)
     assert (found.n_files, found.missing, found.damaged) == (4, [content.name], [])
-    with pytest.raises(InputError, match="the folder .*nowhere does not exist"):
+    with pytest.raises(InputError, match=r"the folder .*nowhere does not exist"):
         backup(hub.store, tmp_path / "nowhere" / "hub.tar")
     assert list(tmp_path.glob("*.tar*")) == list(tmp_path.glob(".*")) == []
 
