@@ -100,7 +100,9 @@ class Board:
         if self.compared and self.benchmark.n_items < FEW_ITEMS:
             told.append(f"fewer than {FEW_ITEMS} items: intervals and rank ranges are too narrow")
         if 0 < self.compared < sum(row.rank is not None for row in self.rows):
-            told.append(f"rank ranges compare the best {self.compared}; one that ends at {self.compared} means that rank or worse")
+            told.append(
+                f"rank ranges compare the best {self.compared}; one that ends at {self.compared} means that rank or worse"
+            )
         if self.benchmark.is_private:
             told.append(f"references are private: scores are rounded to {PRIVATE_DECIMALS} decimals")
         return tuple(told)

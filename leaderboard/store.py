@@ -25,8 +25,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from ..dataset_scripts.errors import InputError, LimitError, RightsError, StateError, UnknownNameError
-from . import tables
+from . import copies, tables
 from .benchmark import Benchmark
+from .copies import Changes, Row
 from .database import Database, Transaction, event_sha256
 from .files import FileStore
 from .submission import COUNTED, LOCAL_ACCOUNT, Submission, System
@@ -503,19 +504,20 @@ class ResultStore:
         Returns:
             How many were queued.
         """
-        table, job = tables.submission, tables.job
-        known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe)
 
         def step(tx: Transaction) -> int:
-            ours = (*_on_board(benchmark), table.c.provenance == "verified", table.c.id.not_in(known))
-            query = sa.select(table.c.id).where(*ours).order_by(table.c.id)
-            ids = list(tx.connection.scalars(query))
+            ids = list(tx.connection.scalars(_outdated(benchmark)))
             for submission_id in ids:
                 _queue(tx, submission_id, benchmark.recipe, n_steps)
                 tx.record("submission", submission_id, "requeued", actor, {"recipe": benchmark.recipe})
             return len(ids)
 
         return self._db.transact(step)
+
+    def outdated(self, benchmark: Benchmark) -> list[str]:
+        """Returns the ids of the submissions that `rescore` would queue, oldest first."""
+        with self._db.reading() as connection:
+            return list(connection.scalars(_outdated(benchmark)))
 
     # -- boards --------------------------------------------------------------------------------------------------------------
 
@@ -869,100 +871,30 @@ class ResultStore:
 
     # -- copies --------------------------------------------------------------------------------------------------------------
 
-    def dump(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def dump(self) -> Iterator[Row]:
         """Yields table name and row of everything, as it was at one moment, parents before children."""
-        with self._db.reading() as connection:
-            for table in tables.metadata.sorted_tables:
-                for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns)).mappings():
-                    yield table.name, dict(row)
+        return copies.dump(self._db)
 
-    def changes(self, after: int, limit: int) -> tuple[list[tuple[str, dict[str, Any]]], int]:
-        """Returns the events behind number `after`, and the rows that they are about as they are now.
+    def changes(self, after: int, limit: int) -> Changes | None:
+        """Returns up to `limit` events behind number `after` and the rows that they are about, None when there are none."""
+        return copies.changes(self._db, after, limit)
 
-        Args:
-            after: number of the last event that is known.
-            limit: at most so many events.
-
-        Returns:
-            (table name, row) in an order in which they can be loaded, and the number of the last event.
-        """
-        event, found = tables.event, {table.name: table for table in tables.metadata.sorted_tables}
-        with self._db.reading() as connection:
-            events = connection.execute(
-                sa.select(event).where(event.c.number > after).order_by(event.c.number).limit(limit)
-            ).all()
-            if not events:
-                return [], after
-            ids: dict[str, set[str]] = {"submission": set(), "benchmark": set(), "system": set()}
-            for row in events:
-                ids[row.subject].add(row.subject_id)
-            submissions = sorted(ids["submission"])
-            about = sa.select(tables.submission.c.system_id).where(tables.submission.c.id.in_(submissions))
-            systems = sorted(ids["system"] | set(connection.scalars(about)))
-            senders = sa.select(tables.submission.c.account_id).where(tables.submission.c.id.in_(submissions))
-            owners = sa.select(tables.system.c.account_id).where(tables.system.c.id.in_(systems))
-            accounts = sorted({*connection.scalars(senders), *connection.scalars(owners)})
-            boards = sa.select(tables.submission.c.benchmark).where(tables.submission.c.id.in_(submissions))
-            chosen = {
-                "account": found["account"].c.id.in_(accounts),
-                "benchmark": found["benchmark"].c.id.in_(sorted(ids["benchmark"])),
-                "board": found["board"].c.benchmark.in_(sorted(set(connection.scalars(boards)))),
-                "system": found["system"].c.id.in_(systems),
-                "submission": found["submission"].c.id.in_(submissions),
-                "job": found["job"].c.submission_id.in_(submissions),
-                "result": found["result"].c.submission_id.in_(submissions),
-            }
-            rows = [
-                (name, dict(row))
-                for name, where in chosen.items()
-                for row in connection.execute(
-                    sa.select(found[name]).where(where).order_by(*found[name].primary_key.columns)
-                ).mappings()
-            ]
-        return [*rows, *(("event", dict(row._mapping)) for row in events)], events[-1].number
-
-    def load(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
-        """Fills an empty database with rows of `dump` or `changes`; of rows with one key the last one counts.
-
-        Jobs that were being scored wait again. The event chain is checked before anything is kept.
-
-        Returns:
-            How many rows there are.
+    def load(self, rows: Iterable[Row]) -> int:
+        """Fills an empty database with rows of `dump` or `changes` and returns how many there are.
 
         Raises:
-            StateError: the database is not empty, or the events do not form a chain.
-            InputError: a row is of no table of ours.
+            StateError: the events do not form a chain.
+            InputError: the database is not empty, or a row is of no table of ours.
         """
-        known = {table.name: table for table in tables.metadata.sorted_tables}
-        kept: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {name: {} for name in known}
-        for name, row in rows:
-            if name not in known or set(row) != set(known[name].c.keys()):
-                raise InputError(
-                    f"a row of {name!r} does not fit the tables of this version; restore with the version that wrote it."
-                )
-            kept[name][tuple(row[column.name] for column in known[name].primary_key.columns)] = dict(row)
-        events = [kept["event"][key] for key in sorted(kept["event"])]
-        previous = ""
-        for number, row in enumerate(events, start=1):
-            values = {key: value for key, value in row.items() if key != "sha256"}
-            previous = event_sha256(previous, **values)
-            if row["number"] != number or row["sha256"] != previous:
-                raise StateError(row["subject_id"], f"recorded by event {row['number']}, which was altered", "restoring it")
-        kept["chain"] = {(1,): {"id": 1, "number": len(events), "sha256": previous}}
-        for row in kept["job"].values():
-            if row["state"] == "running":
-                row.update(state="queued", owner=None, lease_until=None)
+        return copies.load(self._db, rows)
 
-        def step(tx: Transaction) -> int:
-            if tx.connection.scalar(sa.select(tables.chain.c.number)):
-                raise StateError("log", "not empty", "restoring into it")
-            tx.connection.execute(tables.chain.delete())
-            for table in tables.metadata.sorted_tables:
-                if found := list(kept[table.name].values()):
-                    tx.connection.execute(table.insert(), found)
-            return sum(map(len, kept.values()))
+    def log_end(self) -> tuple[int, str]:
+        """Returns the number and the sha256 of the last event; 0 and an empty text before the first."""
+        return copies.log_end(self._db)
 
-        return self._db.transact(step)
+    def log_sha256(self, number: int) -> str | None:
+        """Returns the sha256 of an event; None when there is none of that number."""
+        return copies.log_sha256(self._db, number)
 
 
 def _account(tx: Transaction, name: str) -> str:
@@ -1078,6 +1010,16 @@ def _published(tx: Transaction, of: Submission) -> list[Submission]:
         table.c.state == "published",
     )
     return [_submission(row) for row in tx.connection.execute(_submissions().where(*same)).all()]
+
+
+def _outdated(benchmark: Benchmark) -> sa.Select[Any]:
+    table, job = tables.submission, tables.job
+    known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe)
+    return (
+        sa.select(table.c.id)
+        .where(*_on_board(benchmark), table.c.provenance == "verified", table.c.id.not_in(known))
+        .order_by(table.c.id)
+    )
 
 
 _OWN = tuple(one.name for one in fields(Submission) if one.name in tables.submission.c)

@@ -16,7 +16,16 @@ import typer
 
 from ..dataset_scripts.errors import InputError, StorageError, UnifiedAudioCapsError
 from ..dataset_scripts.settings import Settings
-from . import export_commands, hub_commands, judging_commands, published_commands, score_commands, sound_commands, task_commands
+from . import (
+    admin_commands,
+    export_commands,
+    hub_commands,
+    judging_commands,
+    published_commands,
+    score_commands,
+    sound_commands,
+    task_commands,
+)
 from .console import AsJson, Data, listed, print_json, say, table, write_file
 from .mecat_commands import mecat_app
 
@@ -630,6 +639,7 @@ def publish_metrics(
 
 hub_commands.register(app)
 export_commands.register(app)
+admin_commands.register(app)
 
 
 @app.command()

@@ -187,6 +187,7 @@ def work(
 
     With --workers N, N of them run and are started again when they die, until Ctrl-C or SIGTERM.
     """
+    from ..leaderboard.mirror import mirroring
     from ..leaderboard.worker import supervise
     from ..leaderboard.worker import work as run_worker
 
@@ -194,10 +195,11 @@ def work(
         raise InputError("--once ends when the queue is empty, --workers keeps workers running; choose one of them.")
     logging.getLogger("unified_audiocaps").setLevel(logging.INFO)
     where = place(db, data, files)
-    if workers > 1:
-        supervise(where, workers)
-        return
-    n_published = run_worker(where, once)
+    with mirroring(where):
+        if workers > 1:
+            supervise(where, workers)
+            return
+        n_published = run_worker(where, once)
     say(f"published {n_published} {'submission' if n_published == 1 else 'submissions'}.")
 
 
@@ -210,12 +212,13 @@ def serve(
     files: Files = None,
 ) -> None:
     """Serve the leaderboard at http://HOST:PORT, with a worker beside it."""
+    from ..leaderboard.mirror import mirroring
     from ..leaderboard.worker import worker_processes
     from .app import serve as serve_app
 
     where = place(db, data, files)
     hub = where.open()
-    with worker_processes(where, workers):
+    with mirroring(where), worker_processes(where, workers):
         serve_app(hub, host, port)
 
 

@@ -1,7 +1,8 @@
 """A small stand-in for the Hugging Face Hub: repositories in memory, behind the routes that `huggingface_hub` calls.
 
 Every file of 10 bytes or more that ends in .parquet, .flac or .json is "large": it travels by the LFS protocol. Files named in
-`cut_once` are cut in the middle of their first download. Run as a script, it prints its address and serves until it is ended.
+`cut_once` are cut in the middle of their first download; `refusals` answer the next commits, None lets one pass. Run as a script,
+it prints its address and serves until it is ended.
 """
 
 import argparse
@@ -30,6 +31,15 @@ class Commit:
 
 
 @dataclass
+class Refusal:
+    """What a commit is answered instead; `is_done`: it is made all the same, only the answer is lost."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    is_done: bool = False
+
+
+@dataclass
 class Repository:
     private: bool = False
     is_gated: bool = False
@@ -54,6 +64,7 @@ class HubDouble:
         self.objects: dict[str, bytes] = {}
         self.cut_once: set[str] = set()
         self.downloads: list[str] = []
+        self.refusals: list[Refusal | None] = []
         self.url = ""
         self._server: uvicorn.Server | None = None
 
@@ -175,6 +186,9 @@ def make_app(hub: HubDouble) -> FastAPI:  # one route after the other
         if repository is None:
             return missing()
         body = await request.body()
+        refused = hub.refusals.pop(0) if hub.refusals else None
+        if refused is not None and not refused.is_done:
+            return JSONResponse({"error": "refused, as asked"}, refused.status, headers=refused.headers)
         with lock:
             files, title = dict(repository.commits[-1].files), ""
             for line in body.splitlines():
@@ -193,6 +207,8 @@ def make_app(hub: HubDouble) -> FastAPI:  # one route after the other
                 else:
                     return refusal(400, "BadRequest", f"unknown step {step['key']}")
             sha = repository.add(title, files).sha
+        if refused is not None:
+            return JSONResponse({"error": "lost, as asked"}, refused.status, headers=refused.headers)
         url = f"{hub.url}/{kind}/{owner}/{name}/commit/{sha}"
         return JSONResponse({"success": True, "commitOid": sha, "commitUrl": url, "hookOutput": ""})
 
