@@ -31,6 +31,8 @@ _PAUSE_S = 0.02
 _MIGRATION_LOCK = 0x75616300  # any number that nobody else takes
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "fuse", "fuse.sshfs", "9p"}
 
+_DUPLICATES = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+
 _EXPECTED = "expected sqlite:///path/to/hub.db or postgresql://user@host/name"
 
 T = TypeVar("T")
@@ -122,7 +124,7 @@ class Database:
                         done = step(transaction)
                         transaction.append_events()
                     return done
-            except _Collision:
+            except Collision:
                 if tries == TRIES:
                     raise
             time.sleep(random.uniform(0, _PAUSE_S * 2**tries))  # noqa: S311 # a pause is no secret
@@ -171,7 +173,7 @@ class Database:
             yield
 
 
-class _Collision(UnavailableError):
+class Collision(UnavailableError):
     """Two transactions wanted the same; the one that lost may try again."""
 
 
@@ -181,12 +183,19 @@ def _telling() -> Iterator[None]:
     try:
         yield
     except sa.exc.IntegrityError as error:
-        raise _Collision(f"two changes of the hub's database collided again and again ({error.orig}); try again.") from error
+        if not _is_duplicate(error.orig):
+            raise  # a rule of the tables was broken: that is no collision, and trying again helps nobody
+        raise Collision(f"two changes of the hub's database collided again and again ({error.orig}); try again.") from error
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
         if getattr(getattr(error, "orig", None), "sqlstate", None) in {"40001", "40P01"}:
-            raise _Collision("two changes of the hub's database collided again and again; try again.") from error
+            raise Collision("two changes of the hub's database collided again and again; try again.") from error
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
         raise UnavailableError(f"the hub's database does not answer ({reason}); nothing was changed, try again soon.") from error
+
+
+def _is_duplicate(error: object) -> bool:
+    """Tells whether two transactions wrote the same key."""
+    return getattr(error, "sqlstate", None) == "23505" or getattr(error, "sqlite_errorname", "") in _DUPLICATES
 
 
 def _parsed(url: str) -> sa.URL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dataset_scripts.errors import InputError, RightsError, UnknownNameError
+from ..dataset_scripts.errors import InputError, RightsError, UnavailableError, UnknownNameError
 from ..dataset_scripts.settings import Settings
 from ..evaluators.metric import Floats
 from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newest, shipped_benchmarks
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 
     from .contamination import Contamination
 
+logger = logging.getLogger(__name__)
+
 BOARDS_KEPT = 64
 DRAWS_KEPT = 2_000
 VALIDATION_CUT_OFF_S = 60.0
+VALIDATION_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -284,6 +288,8 @@ class Hub:
         )
         if not is_open:
             return submission, False, None
+        if submission.benchmark_version != benchmark.version:  # it was sent before a newer version was opened
+            items = self.items(self.benchmark(benchmark_id, submission.benchmark_version))
         return self._check(submission, items)
 
     def _check(self, submission: Submission, items: BenchmarkItems) -> tuple[Submission, bool, ValidationReport]:
@@ -301,11 +307,25 @@ class Hub:
         return self.store.accept(submission.id, items.n_predictions, recipe, steps, codes, note), True, report
 
     def validate_left_over(self, older_than_s: float = VALIDATION_CUT_OFF_S) -> int:
-        """Validates submissions whose validation was cut off, such as by a killed web process; returns how many."""
-        left = self.store.waiting_for_validation(older_than_s)
-        for submission in left:
-            self._check(submission, self.items(self.benchmark(submission.benchmark, submission.benchmark_version)))
-        return len(left)
+        """Validates submissions whose validation was cut off, such as by a killed web process; returns how many.
+
+        One that cannot be validated keeps nobody from the others: it is tried again later, and failed in the end.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        n_validated = 0
+        for submission in self.store.waiting_for_validation(older_than_s):
+            if not self.store.take_left_over(submission, VALIDATION_TRIES):
+                continue
+            try:
+                self._check(submission, self.items(self.benchmark(submission.benchmark, submission.benchmark_version)))
+                n_validated += 1
+            except UnavailableError:
+                raise
+            except Exception:
+                logger.exception("submission %s was left over and cannot be validated", submission.id)
+        return n_validated
 
     def withdraw(self, submission_id: str, actor: Actor) -> Submission:
         """Takes a submission back.

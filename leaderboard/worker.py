@@ -147,7 +147,14 @@ class Worker:
             return False
         if results is None:
             return False
-        if not self._insist(lambda: self.hub.store.finish(job, results)):
+        try:
+            is_ours = self._insist(lambda: self.hub.store.finish(job, results))
+        except Exception as error:  # numbers that no database keeps are written to the submission, and the loop goes on
+            logger.exception("the results of submission %s could not be kept", job.submission_id)
+            text = f"the results could not be kept ({type(error).__name__})"
+            self._insist(lambda: self.hub.store.fail(job, text, self.settings.max_attempts))
+            return False
+        if not is_ours:
             logger.warning("submission %s was given to another worker or taken back; this result is dropped", job.submission_id)
             return False
         logger.info("published submission %s", job.submission_id)
