@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -46,7 +47,7 @@ def test_a_server_that_is_away_is_said(tmp_path, clock):
 
 @pytest.mark.parametrize(("is_on_network", "journal"), [(False, "wal"), (True, "delete")], ids=["local disk", "network mount"])
 def test_sqlite_waits_for_the_disk_and_chooses_the_journal_by_the_mount(tmp_path, clock, monkeypatch, is_on_network, journal):
-    kinds = {line.split(" ")[2] for line in open("/proc/self/mounts", encoding="utf-8")} if is_on_network else set()
+    kinds = {line.split(" ")[2] for line in Path("/proc/self/mounts").read_text().splitlines()} if is_on_network else set()
     monkeypatch.setattr(database, "_NETWORK_FILE_SYSTEMS", kinds)
     db = Database(f"sqlite:///{tmp_path}/hub.db", clock)
     with db.reading() as connection:
