@@ -509,6 +509,13 @@ class ResultStore:
 
         return self._db.transact(step)
 
+    def boards(self) -> list[tuple[str, int]]:
+        """Returns id and version of every benchmark that something is published for."""
+        table = tables.submission
+        query = sa.select(table.c.benchmark, table.c.benchmark_version).where(table.c.state == "published").distinct()
+        with self._db.reading() as connection:
+            return sorted((row.benchmark, row.benchmark_version) for row in connection.execute(query))
+
     def rescore(self, benchmark: Benchmark, n_steps: int, actor: str = SYSTEM) -> int:
         """Queues every published submission of a benchmark that was not scored by its present recipe.
 
