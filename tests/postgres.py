@@ -77,15 +77,16 @@ class Cluster:
 
 
 @contextmanager
-def cluster(is_durable: bool) -> Iterator[Cluster]:
+def cluster(is_durable: bool, inside: Path | None = None) -> Iterator[Cluster]:
     """Runs a server beside the block; it ends with it.
 
     Args:
         is_durable: False for tests that nobody pulls the plug on, which then wait for no disk.
+        inside: where its folder is made; /tmp by default, because a socket's path has at most 107 characters.
     """
     found = binaries()
     assert found is not None, f"no PostgreSQL under {INSTALLED}"
-    folder = Path(tempfile.mkdtemp(prefix="uac-pg-", dir="/tmp"))  # a socket's path has at most 107 characters
+    folder = Path(tempfile.mkdtemp(prefix="uac-pg-", dir=inside or "/tmp"))
     server = Cluster(folder, found, is_durable)
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
