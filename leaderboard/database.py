@@ -148,12 +148,21 @@ class Database:
         self.engine.dispose()
 
     def _migrate(self) -> None:
-        """Brings the tables to the newest migration; processes that start together take turns."""
+        """Brings the tables to the newest migration; processes that start together take turns.
+
+        Where they are at it already nothing is locked: a process that scores may start while another one writes.
+        """
         from alembic import command
         from alembic.config import Config
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        with self.engine.connect() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == newest:
+                return
         with self._turn(), self.engine.connect() as opened:
             connection = opened.execution_options(is_writing=True)
             with connection.begin():

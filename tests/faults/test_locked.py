@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 from unified_audiocaps.dataset_scripts.errors import UnavailableError
 from unified_audiocaps.leaderboard import database
+from unified_audiocaps.leaderboard import store as store_module
 
 from ..postgres import cluster
 from .conftest import assert_whole, opened, until, working, write
@@ -45,6 +46,7 @@ def locked(url: str) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch):
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 1)
+    monkeypatch.setattr(store_module, "BACKOFF_S", 0.1)
 
 
 def test_locked_longer_than_anybody_waits(place, hub, send):

@@ -156,6 +156,17 @@ def test_a_reader_sees_one_state_while_another_one_writes(db):
     assert names(db) == ["ada"]
 
 
+def test_opening_a_database_that_is_up_to_date_waits_for_no_writer(db, where, clock, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 1)
+
+    def step(tx):
+        add_account("ada")(tx)
+        Database(where.url, clock).dispose()
+
+    db.transact(step)
+    assert names(db) == ["ada"]
+
+
 def test_states_outside_the_list_are_refused_by_the_database_itself(db):
     def step(tx):
         add_account("ada")(tx)
