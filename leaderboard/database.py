@@ -1,6 +1,7 @@
 """Connections: SQLite by default, PostgreSQL by URL; one transaction per step, tried again where two of them collided.
 
-Conventions: times are seconds since 1970-01-01 UTC. A writing transaction on SQLite takes the write lock at once, so that none
+Conventions: times are seconds since 1970-01-01 UTC, by the clock of the PostgreSQL server where there is one, so that machines
+need not agree on theirs. A writing transaction on SQLite takes the write lock at once, so that none
 fails half-way for it. Events are appended last, so that all transactions lock rows in the same order.
 """
 
@@ -85,15 +86,15 @@ class Database:
 
     Args:
         url: `sqlite:///path/to/hub.db` or `postgresql://user@host/name`.
-        now: the clock.
+        now: the clock; None for the server's, of SQLite this machine's.
 
     Raises:
         InputError: the URL is of no database that a hub can use.
         UnavailableError: the database does not answer.
     """
 
-    def __init__(self, url: str, now: Callable[[], float]) -> None:
-        self.url, self.now = url, now
+    def __init__(self, url: str, now: Callable[[], float] | None = None) -> None:
+        self.url = url
         parsed = _parsed(url)
         self.path = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
         if self.path is not None:
@@ -101,6 +102,7 @@ class Database:
             self.engine = _sqlite_engine(url, self.path)
         else:
             self.engine = _postgres_engine(parsed)
+        self._clock = time.time if now is None and self.is_sqlite else now
         with _telling():
             self._migrate()
 
@@ -120,7 +122,7 @@ class Database:
                 with _telling(), self.engine.connect() as opened:
                     connection = opened.execution_options(is_writing=True)
                     with connection.begin():
-                        transaction = Transaction(connection, self.now())
+                        transaction = Transaction(connection, self._now(connection))
                         done = step(transaction)
                         transaction.append_events()
                     return done
@@ -142,6 +144,22 @@ class Database:
             connection = opened.execution_options(**options)
             with connection.begin():
                 yield connection
+
+    def now(self) -> float:
+        """Returns the time.
+
+        Raises:
+            UnavailableError: the server that knows it is away.
+        """
+        if self._clock is not None:
+            return self._clock()
+        with self.reading() as connection:
+            return self._now(connection)
+
+    def _now(self, connection: Connection) -> float:
+        if self._clock is not None:
+            return self._clock()
+        return float(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
 
     def dispose(self) -> None:
         """Closes all connections."""

@@ -122,14 +122,14 @@ class ResultStore:
     Args:
         url: `sqlite:///path/to/hub.db`, or `postgresql://user@host/name`.
         files: folder of the files; beside the database by default, which only SQLite has.
-        now: the clock; tests inject their own.
+        now: the clock; None for the server's, of SQLite this machine's.
 
     Raises:
         InputError: the URL is of no database that a hub can use, or its files have no place.
         UnavailableError: the database does not answer.
     """
 
-    def __init__(self, url: str, files: Path | None = None, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, files: Path | None = None, now: Callable[[], float] | None = None) -> None:
         self._db = Database(url, now)
         self.url = url
         if files is None:
@@ -354,7 +354,8 @@ class ResultStore:
     def waiting_for_validation(self, older_than_s: float, limit: int = 10) -> list[Submission]:
         """Returns submissions whose validation was cut off: received, and nothing happened since."""
         table = tables.submission
-        late = sa.or_(table.c.updated_at <= self._db.now() - older_than_s, table.c.updated_at > self._db.now() + MAX_PAUSE_S)
+        now = self._db.now()
+        late = sa.or_(table.c.updated_at <= now - older_than_s, table.c.updated_at > now + MAX_PAUSE_S)
         query = _submissions().where(table.c.state == "received", late).order_by(table.c.updated_at, table.c.id)
         with self._db.reading() as connection:
             return [_submission(row) for row in connection.execute(query.limit(limit))]

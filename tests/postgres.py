@@ -73,7 +73,9 @@ class Cluster:
         with (self.folder / f"{program}.log").open("w+") as said:
             done = subprocess.run(command, stdout=said, stderr=said, cwd=self.folder, timeout=120, check=False)
             said.seek(0)
-            assert done.returncode == 0, f"{program} ended with {done.returncode}: {said.read()}"
+            log = self.folder / "log"
+            told = said.read() + (log.read_text(errors="replace")[-2_000:] if log.exists() else "")
+            assert done.returncode == 0, f"{program} ended with {done.returncode}: {told}"
 
 
 @contextmanager

@@ -167,7 +167,8 @@ def test_postgres(tmp_path, unavailable):
     try:
         assert len(copies[-1][2]) > len(copies[0][2]) >= 5
         for number, (folder, files, known) in enumerate(copies):
-            (folder / "data" / "postmaster.pid").unlink()
+            for path in (folder / "data" / "postmaster.pid", *folder.glob(".s.PGSQL*")):
+                path.unlink()  # of a server that is no more
             again = Cluster(folder, server.bin, True)
             again.start()
             try:

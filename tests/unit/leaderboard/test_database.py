@@ -1,6 +1,7 @@
 """Transactions, what is tried again, and what a database that does not answer looks like."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,18 @@ def test_two_that_lock_in_opposite_order_both_get_done(db):
     with db.reading() as connection:
         assert list(connection.scalars(sa.select(tables.account.c.created_at))) == [7.0, 7.0]
     assert len(tried) == (2 if db.is_sqlite else 3)
+
+
+def test_the_time_is_the_servers_unless_a_clock_was_given(where, monkeypatch):
+    began = time.time()
+    monkeypatch.setattr(time, "time", lambda: 7.0)
+    db = Database(where.url)
+    told = [db.now(), db.transact(lambda tx: tx.now)]
+    if db.is_sqlite:
+        assert told == [7.0, 7.0]
+    else:
+        assert began - 1 < told[0] <= told[1] < began + 60
+    db.dispose()
 
 
 def test_a_reader_sees_one_state_while_another_one_writes(db):
