@@ -71,7 +71,7 @@ def test_a_worker_waits_and_goes_on(place, hub, send, caplog):
         until(lambda: hub.store.get(sent.id).state == "published", "the worker to go on")
         later = send("B")
         with locked(place.db):
-            time.sleep(2.5)
+            time.sleep(1.5)
         until(lambda: hub.store.get(later.id).state == "published", "the worker to go on")
         assert worker.hub.store.n_unfinished() == 0
     assert_whole(hub, published=2)
@@ -82,7 +82,7 @@ def test_locked_while_a_job_is_scored(place, hub, send):
     with working(place):
         until(lambda: hub.store.get(sent.id).state == "scoring", "the worker to begin")
         with locked(place.db):
-            time.sleep(6)  # longer than the lease
+            time.sleep(5)  # longer than the lease
         until(lambda: hub.store.get(sent.id).state == "published", "the worker to publish it")
     assert_whole(hub, published=1)
 
@@ -115,7 +115,7 @@ def test_a_server_started_anew_in_the_middle(tmp_path, mode, unavailable):
         sender = threading.Thread(target=send_all)
         with working(place), working(place):
             sender.start()
-            for _ in range(3):
+            for _ in range(2):
                 time.sleep(1.0)
                 server.stop(mode)
                 time.sleep(0.5)
