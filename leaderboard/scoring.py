@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -178,7 +179,8 @@ def draws_of(items: BenchmarkItems, parts: Mapping[str, Sequence[Part]]) -> dict
             ]
             for metric, groups in means.items()
         }
-        found.update(zip(placed, _mean_draws(list(placed.values()), counts, strata).T, strict=True))
+        with contextlib.suppress(InputError):  # a group so small that a resample may draw none of it has no interval
+            found.update(zip(placed, _mean_draws(list(placed.values()), counts, strata).T, strict=True))
     for metric, groups in parts.items():
         if metric not in means and len(groups) == 1 and len(groups[0].ids) == len(clips):
             order = np.argsort([place_of[items.clip_of(id_)] for id_ in groups[0].ids])
