@@ -1,6 +1,7 @@
 """Connections: SQLite by default, PostgreSQL by URL; one transaction per step, tried again where two of them collided.
 
-Conventions: times are seconds since 1970-01-01 UTC. A writing transaction on SQLite takes the write lock at once, so that none
+Conventions: times are seconds since 1970-01-01 UTC, by the clock of the PostgreSQL server where there is one, so that machines
+need not agree on theirs. A writing transaction on SQLite takes the write lock at once, so that none
 fails half-way for it. Events are appended last, so that all transactions lock rows in the same order.
 """
 
@@ -30,6 +31,8 @@ TRIES = 8
 _PAUSE_S = 0.02
 _MIGRATION_LOCK = 0x75616300  # any number that nobody else takes
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "fuse", "fuse.sshfs", "9p"}
+
+_DUPLICATES = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 _EXPECTED = "expected sqlite:///path/to/hub.db or postgresql://user@host/name"
 
@@ -83,15 +86,15 @@ class Database:
 
     Args:
         url: `sqlite:///path/to/hub.db` or `postgresql://user@host/name`.
-        now: the clock.
+        now: the clock; None for the server's, of SQLite this machine's.
 
     Raises:
         InputError: the URL is of no database that a hub can use.
         UnavailableError: the database does not answer.
     """
 
-    def __init__(self, url: str, now: Callable[[], float]) -> None:
-        self.url, self.now = url, now
+    def __init__(self, url: str, now: Callable[[], float] | None = None) -> None:
+        self.url = url
         parsed = _parsed(url)
         self.path = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
         if self.path is not None:
@@ -99,6 +102,7 @@ class Database:
             self.engine = _sqlite_engine(url, self.path)
         else:
             self.engine = _postgres_engine(parsed)
+        self._clock = time.time if now is None and self.is_sqlite else now
         with _telling():
             self._migrate()
 
@@ -118,11 +122,11 @@ class Database:
                 with _telling(), self.engine.connect() as opened:
                     connection = opened.execution_options(is_writing=True)
                     with connection.begin():
-                        transaction = Transaction(connection, self.now())
+                        transaction = Transaction(connection, self._now(connection))
                         done = step(transaction)
                         transaction.append_events()
                     return done
-            except _Collision:
+            except Collision:
                 if tries == TRIES:
                     raise
             time.sleep(random.uniform(0, _PAUSE_S * 2**tries))  # noqa: S311 # a pause is no secret
@@ -141,17 +145,42 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def now(self) -> float:
+        """Returns the time.
+
+        Raises:
+            UnavailableError: the server that knows it is away.
+        """
+        if self._clock is not None:
+            return self._clock()
+        with self.reading() as connection:
+            return self._now(connection)
+
+    def _now(self, connection: Connection) -> float:
+        if self._clock is not None:
+            return self._clock()
+        return float(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
+
     def dispose(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
 
     def _migrate(self) -> None:
-        """Brings the tables to the newest migration; processes that start together take turns."""
+        """Brings the tables to the newest migration; processes that start together take turns.
+
+        Where they are at it already nothing is locked: a process that scores may start while another one writes.
+        """
         from alembic import command
         from alembic.config import Config
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        with self.engine.connect() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == newest:
+                return
         with self._turn(), self.engine.connect() as opened:
             connection = opened.execution_options(is_writing=True)
             with connection.begin():
@@ -171,7 +200,7 @@ class Database:
             yield
 
 
-class _Collision(UnavailableError):
+class Collision(UnavailableError):
     """Two transactions wanted the same; the one that lost may try again."""
 
 
@@ -181,12 +210,19 @@ def _telling() -> Iterator[None]:
     try:
         yield
     except sa.exc.IntegrityError as error:
-        raise _Collision(f"two changes of the hub's database collided again and again ({error.orig}); try again.") from error
+        if not _is_duplicate(error.orig):
+            raise  # a rule of the tables was broken: that is no collision, and trying again helps nobody
+        raise Collision(f"two changes of the hub's database collided again and again ({error.orig}); try again.") from error
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
         if getattr(getattr(error, "orig", None), "sqlstate", None) in {"40001", "40P01"}:
-            raise _Collision("two changes of the hub's database collided again and again; try again.") from error
+            raise Collision("two changes of the hub's database collided again and again; try again.") from error
         reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
         raise UnavailableError(f"the hub's database does not answer ({reason}); nothing was changed, try again soon.") from error
+
+
+def _is_duplicate(error: object) -> bool:
+    """Tells whether two transactions wrote the same key."""
+    return getattr(error, "sqlstate", None) == "23505" or getattr(error, "sqlite_errorname", "") in _DUPLICATES
 
 
 def _parsed(url: str) -> sa.URL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -27,8 +28,9 @@ class FileStore:
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("*.*"):  # older versions kept all of them side by side
             if _NAME.fullmatch(path.name):
-                self.path(path.name[:64], path.name[64:]).parent.mkdir(exist_ok=True)
-                path.replace(self.path(path.name[:64], path.name[64:]))
+                self._make_room(path.name)
+                with contextlib.suppress(FileNotFoundError):  # another process that starts now was first
+                    path.replace(self.path(path.name[:64], path.name[64:]))
 
     def put(self, content: bytes, suffix: str) -> str:
         """Stores bytes under their sha256 and returns it; on disk for good when this returns.
@@ -39,8 +41,10 @@ class FileStore:
         sha256 = hashlib.sha256(content).hexdigest()
         target = self.path(sha256, suffix)
         try:
-            if not target.exists():
-                target.parent.mkdir(exist_ok=True)
+            self._make_room(target.name)
+            if target.exists():
+                atomic.sync_folder(target.parent)  # whoever wrote it may not have come that far
+            else:
                 atomic.write_bytes(target, content)
         except OSError as error:
             raise StorageError(self.folder, error, "Nothing was kept.") from error
@@ -67,7 +71,7 @@ class FileStore:
                 copy.flush()
                 os.fsync(copy.fileno())
             target = self.path(digest.hexdigest(), suffix)
-            target.parent.mkdir(exist_ok=True)
+            self._make_room(target.name)
             aside.replace(target)
             atomic.sync_folder(target.parent)
         except OSError as error:
@@ -75,6 +79,12 @@ class FileStore:
         finally:
             aside.unlink(missing_ok=True)
         return digest.hexdigest()
+
+    def _make_room(self, name: str) -> None:
+        folder = self.folder / name[:2]
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            atomic.sync_folder(self.folder)
 
     def path(self, sha256: str, suffix: str) -> Path:
         """Returns where the file of that digest lies: in one of 256 folders, so that none grows too long.

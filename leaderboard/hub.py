@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dataset_scripts.errors import InputError, RightsError, StorageError, UnavailableError, UnknownNameError
+from ..dataset_scripts.errors import InputError, RightsError, UnavailableError, UnknownNameError
 from ..dataset_scripts.settings import Settings
 from ..evaluators.metric import Floats
 from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newest, shipped_benchmarks
@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 BOARDS_KEPT = 64
 DRAWS_KEPT = 2_000
 VALIDATION_CUT_OFF_S = 60.0
+VALIDATION_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,8 @@ class Hub:
         )
         if not is_open:
             return submission, False, None
+        if submission.benchmark_version != benchmark.version:  # it was sent before a newer version was opened
+            items = self.items(self.benchmark(benchmark_id, submission.benchmark_version))
         return self._check(submission, items, path.name)
 
     def import_eval_results(self, path: Path, system: System | str, *, actor: Actor = LOCAL) -> list[tuple[Submission, bool]]:
@@ -358,19 +361,24 @@ class Hub:
     def validate_left_over(self, older_than_s: float = VALIDATION_CUT_OFF_S) -> int:
         """Validates submissions whose validation was cut off, such as by a killed web process; returns how many.
 
-        One that cannot be validated here is failed, so that it is not tried for ever; its sender may send it again.
+        One that cannot be validated keeps nobody from the others: it is tried again later, and failed in the end.
+
+        Raises:
+            UnavailableError: the database does not answer.
         """
-        left = self.store.waiting_for_validation(older_than_s)
-        for submission in left:
+        n_validated = 0
+        for submission in self.store.waiting_for_validation(older_than_s):
+            if not self.store.take_left_over(submission, VALIDATION_TRIES):
+                continue
             try:
                 benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
                 self._check(submission, self.items(benchmark), "predictions")
-            except (StorageError, UnavailableError):
+                n_validated += 1
+            except UnavailableError:
                 raise
-            except Exception as error:
-                logger.exception("submission %s cannot be validated", submission.id)
-                self.store.give_up(submission.id, "E_VALIDATION", f"it could not be validated: {error}")
-        return len(left)
+            except Exception:
+                logger.exception("submission %s was left over and cannot be validated", submission.id)
+        return n_validated
 
     def withdraw(self, submission_id: str, actor: Actor) -> Submission:
         """Takes a submission back.

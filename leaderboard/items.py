@@ -139,10 +139,11 @@ def from_parquet(benchmark: Benchmark, path: Path) -> BenchmarkItems:
         InputError: the file is gone or damaged, or holds other items.
     """
     try:
-        rows = pq.read_table(path).to_pylist()
+        rows = pq.read_table(path, columns=STORED.names).to_pylist()
     except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).partition("\n")[0]
         raise InputError(
-            f"the items of benchmark {benchmark.id} at {path.name} cannot be read ({error}); restore the hub's files."
+            f"the items of benchmark {benchmark.id} at {path.name} cannot be read ({reason}); restore the hub's files."
         ) from None
     groups: dict[str, Group] = {}
     for row in rows:

@@ -24,11 +24,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..dataset_scripts.errors import InputError, LimitError, RightsError, StateError, UnknownNameError
+from ..dataset_scripts.errors import InputError, LimitError, RightsError, StateError, UnknownNameError, shorten
 from . import copies, tables
 from .benchmark import Benchmark
 from .copies import Changes, Row
-from .database import Database, Transaction, event_sha256
+from .database import Collision, Database, Transaction, event_sha256
 from .files import FileStore
 from .submission import COUNTED, LOCAL_ACCOUNT, Submission, System
 
@@ -39,6 +39,7 @@ MAX_PAUSE_S = 600.0
 MAX_LEASE_S = 3_600.0
 DAY_S = 86_400.0
 SYSTEM = "hub"  # who acts where no person does
+MAX_KEY, MAX_SUFFIX = 200, 20
 _SQL_LIST = 500
 
 
@@ -122,14 +123,14 @@ class ResultStore:
     Args:
         url: `sqlite:///path/to/hub.db`, or `postgresql://user@host/name`.
         files: folder of the files; beside the database by default, which only SQLite has.
-        now: the clock; tests inject their own.
+        now: the clock; None for the server's, of SQLite this machine's.
 
     Raises:
         InputError: the URL is of no database that a hub can use, or its files have no place.
         UnavailableError: the database does not answer.
     """
 
-    def __init__(self, url: str, files: Path | None = None, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, files: Path | None = None, now: Callable[[], float] | None = None) -> None:
         self._db = Database(url, now)
         self.url = url
         if files is None:
@@ -221,9 +222,10 @@ class ResultStore:
         Raises:
             LimitError: the account's quota is used up.
             RightsError: the system belongs to another account.
-            InputError: the idempotency key was used for something else.
+            InputError: the idempotency key was used for something else, or it or the ending cannot be kept.
             StorageError: the disk is full.
         """
+        _check_words(suffix, idempotency_key)
         sha256 = self.files.put_path(content, suffix) if isinstance(content, Path) else self.files.put(content, suffix)
         row = {"content_sha256": sha256, "file_suffix": suffix, "note_json": "{}"}
 
@@ -237,8 +239,7 @@ class ResultStore:
                         f"the idempotency key {idempotency_key!r} belongs to submission {sent.id}, which is another one; "
                         "take a new key for each submission."
                     )
-                if sent.state != "received":
-                    return sent, False
+                return sent, sent.state == "received"
             system_id = _system(tx, system, account, account_id)
             table = tables.submission
             same = (
@@ -251,7 +252,7 @@ class ResultStore:
                 return self._again(tx, existing, account, quota)
             if quota is not None:
                 _check_quota(tx, account_id, benchmark.id, quota)
-            attempt = tx.connection.scalar(sa.select(sa.func.max(table.c.attempt_no)).where(*same)) or 0
+            attempt = tx.connection.scalar(_newest_attempt(*same)) or 0
             submission_id = new_id()
             tx.connection.execute(
                 table.insert().values(
@@ -285,13 +286,13 @@ class ResultStore:
             account_id = tx.connection.scalar(sa.select(tables.account.c.id).where(tables.account.c.name == account))
             _check_quota(tx, str(account_id), found.benchmark, quota)
         table = tables.submission
-        newest = sa.select(sa.func.max(table.c.attempt_no)).where(
+        newest = _newest_attempt(
             table.c.system_id == found.system_id,
             table.c.benchmark == found.benchmark,
             table.c.benchmark_version == found.benchmark_version,
         )
         attempt = (tx.connection.scalar(newest) or 0) + 1
-        self._set_state(tx, found, "received", account, {"reason": "sent again"}, attempt_no=attempt, superseded_by=None)
+        self._set_state(tx, found, "received", account, {"reason": "sent again"}, attempt_no=attempt)
         return self._get(tx.connection, submission_id), True
 
     def accept(
@@ -317,7 +318,7 @@ class ResultStore:
         def step(tx: Transaction) -> Submission:
             found = self._get(tx.connection, submission_id)
             if found.state == "received":
-                more = {"n_items": n_items, "note_json": json.dumps(note or {}, sort_keys=True)}
+                more: dict[str, Any] = {"n_items": n_items, "note_json": json.dumps(note or {}, sort_keys=True)}
                 self._set_state(tx, found, "queued", SYSTEM, {"warnings": sorted(warnings)}, **more)
                 _queue(tx, submission_id, recipe, n_steps)
             return self._get(tx.connection, submission_id)
@@ -338,19 +339,8 @@ class ResultStore:
         def step(tx: Transaction) -> Submission:
             found = self._get(tx.connection, submission_id)
             if found.state == "received":
-                more = {"report_sha256": sha256, "error_code": code, "error": text}
+                more = {"report_sha256": sha256, "error_code": code, "error": _storable(text)}
                 self._set_state(tx, found, "rejected", SYSTEM, {"code": code, "report_sha256": sha256}, **more)
-            return self._get(tx.connection, submission_id)
-
-        return self._db.transact(step)
-
-    def give_up(self, submission_id: str, code: str, text: str) -> Submission:
-        """Fails a received submission whose validation broke down, which is our fault; another state is left as it is."""
-
-        def step(tx: Transaction) -> Submission:
-            found = self._get(tx.connection, submission_id)
-            if found.state == "received":
-                self._set_state(tx, found, "failed", SYSTEM, {"code": code, "error": text}, error_code=code, error=text)
             return self._get(tx.connection, submission_id)
 
         return self._db.transact(step)
@@ -365,10 +355,39 @@ class ResultStore:
     def waiting_for_validation(self, older_than_s: float, limit: int = 10) -> list[Submission]:
         """Returns submissions whose validation was cut off: received, and nothing happened since."""
         table = tables.submission
-        late = sa.or_(table.c.updated_at <= self._db.now() - older_than_s, table.c.updated_at > self._db.now() + MAX_PAUSE_S)
-        query = _submissions().where(table.c.state == "received", late).order_by(table.c.id).limit(limit)
+        now = self._db.now()
+        late = sa.or_(table.c.updated_at <= now - older_than_s, table.c.updated_at > now + MAX_PAUSE_S)
+        query = _submissions().where(table.c.state == "received", late).order_by(table.c.updated_at, table.c.id)
         with self._db.reading() as connection:
-            return [_submission(row) for row in connection.execute(query)]
+            return [_submission(row) for row in connection.execute(query.limit(limit))]
+
+    def take_left_over(self, left: Submission, tries: int) -> bool:
+        """Notes that a submission of `waiting_for_validation` is validated again, before that begins.
+
+        What kills whoever validates it must not do so for ever: after `tries` times it is failed.
+
+        Returns:
+            False when it was failed, or somebody else works on it.
+        """
+        event = tables.event
+        of_it = event.c.subject_id == left.id
+        received = sa.select(sa.func.max(event.c.number)).where(of_it, event.c.kind == "received").scalar_subquery()
+        earlier = sa.select(sa.func.count()).where(of_it, event.c.kind == "validating", event.c.number > received)
+
+        def step(tx: Transaction) -> bool:
+            found = self._get(tx.connection, left.id)
+            if (found.state, found.updated_at) != ("received", left.updated_at):
+                return False
+            number = 1 + int(tx.connection.scalar(earlier) or 0)
+            if number > tries:
+                text = f"validation was cut off {tries} times, which is the hub's fault; send the file again"
+                detail = {"code": "E_VALIDATION", "error": text}
+                self._set_state(tx, found, "failed", SYSTEM, detail, error_code="E_VALIDATION", error=text)
+                return False
+            self._set_state(tx, found, "received", SYSTEM, {"try": number}, kind="validating")
+            return True
+
+        return self._db.transact(step)
 
     def get(self, submission_id: str) -> Submission:
         """Returns one submission.
@@ -496,6 +515,13 @@ class ResultStore:
 
         return self._db.transact(step)
 
+    def boards(self) -> list[tuple[str, int]]:
+        """Returns id and version of every benchmark that something is published for."""
+        table = tables.submission
+        query = sa.select(table.c.benchmark, table.c.benchmark_version).where(table.c.state == "published").distinct()
+        with self._db.reading() as connection:
+            return sorted((row.benchmark, row.benchmark_version) for row in connection.execute(query))
+
     def rescore(self, benchmark: Benchmark, n_steps: int, actor: str = SYSTEM) -> int:
         """Queues every published submission of a benchmark that was not scored by its present recipe.
 
@@ -590,9 +616,10 @@ class ResultStore:
                 previous = event_sha256(previous, *values)
                 if row.number != number or sha256 != previous:
                     raise StateError(row.subject_id, f"recorded by event {row.number}, which was altered", "trusting its log")
-            end = connection.execute(sa.select(tables.chain.c.number, tables.chain.c.sha256)).one()
-            if tuple(end) != (number, previous):
-                raise StateError("log", f"recorded by {number:,} events, not {end.number:,} as its end says", "trusting its log")
+            end = connection.execute(sa.select(tables.chain.c.number, tables.chain.c.sha256)).one_or_none()
+            if end is None or tuple(end) != (number, previous):
+                said = "unknown" if end is None else f"{end.number:,}"
+                raise StateError("log", f"recorded by {number:,} events, not {said} as its end says", "trusting its log")
         return number
 
     # -- the queue -----------------------------------------------------------------------------------------------------------
@@ -792,8 +819,10 @@ class ResultStore:
 
     def _publish(self, tx: Transaction, found: Submission, detail: Mapping[str, Any], actor: str = SYSTEM) -> None:
         """Puts a submission on the board; of a system's submissions one stays there: what was scored here, then the newest."""
-        # two submissions of a system that are finished at once must see each other
-        tx.connection.execute(sa.select(tables.system.c.id).where(tables.system.c.id == found.system_id).with_for_update())
+        # two workers that publish one system's submissions take turns: each has to see what the other one published
+        tx.connection.execute(
+            sa.select(tables.system.c.id).where(tables.system.c.id == found.system_id).with_for_update(key_share=True)
+        )
         siblings, published = _published(tx, found), replace(found, state="published")
         self._set_state(tx, found, "published", actor, detail, superseded_by=None)
         for other in siblings:
@@ -813,6 +842,7 @@ class ResultStore:
         Returns:
             False when the job was given to another worker meanwhile; then nothing is written.
         """
+        error = _storable(error)
 
         def step(tx: Transaction) -> bool:
             errors = tx.connection.scalar(sa.select(tables.job.c.errors).where(_held(job)).with_for_update())
@@ -850,17 +880,26 @@ class ResultStore:
             tx.record("submission", found.id, "requeued", SYSTEM, detail)
 
     def _set_state(
-        self, tx: Transaction, found: Submission, state: str, actor: str, detail: Mapping[str, Any], **more: Any
+        self,
+        tx: Transaction,
+        found: Submission,
+        state: str,
+        actor: str,
+        detail: Mapping[str, Any],
+        *,
+        kind: str | None = None,
+        **more: Any,
     ) -> None:
-        """Moves a submission on, unless it moved meanwhile."""
+        """Moves a submission on; where it moved meanwhile, the whole step is tried again with what it is now."""
         table = tables.submission
-        values = {"state": state, "updated_at": tx.now, "error": None, "error_code": None, **more}
-        moved = tx.connection.execute(table.update().where(table.c.id == found.id, table.c.state == found.state).values(**values))
-        if moved.rowcount != 1:
-            raise StateError(found.id, "no longer " + found.state, f"to be {state}")
+        none = dict.fromkeys(("error", "error_code", "report_sha256", "superseded_by"))
+        values = {"state": state, "updated_at": tx.now, **none, **more}
+        unmoved = (table.c.id == found.id, table.c.state == found.state, table.c.updated_at == found.updated_at)
+        if tx.connection.execute(table.update().where(*unmoved).values(**values)).rowcount != 1:
+            raise Collision(f"submission {found.id} moved on again and again; try again.")
         if "published" in {state, found.state}:
             _touch_board(tx, found.benchmark, found.benchmark_version)
-        tx.record("submission", found.id, state, actor, detail)
+        tx.record("submission", found.id, kind or state, actor, detail)
 
     @staticmethod
     def _get(connection: Connection, submission_id: str) -> Submission:
@@ -937,6 +976,26 @@ def _system(tx: Transaction, system: System, account: str, account_id: str) -> s
     return str(row.id)
 
 
+def _check_words(suffix: str, idempotency_key: str | None) -> None:
+    """Refuses what one database keeps and another one does not."""
+    if len(suffix) > MAX_SUFFIX:
+        raise InputError(f"the file ends in {shorten(suffix)}; expected at most {MAX_SUFFIX} characters, such as .jsonl.gz.")
+    key = idempotency_key
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
+        raise InputError(f"the idempotency key is {shorten(key)}; expected 1 to {MAX_KEY} printable characters.")
+
+
+def _storable(text: str) -> str:
+    """Returns text as every database takes it: without NUL and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _newest_attempt(*same: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Selects the number of a system's newest attempt; rejected files are none."""
+    table = tables.submission
+    return sa.select(sa.func.max(table.c.attempt_no)).where(*same, table.c.state != "rejected")
+
+
 def _check_quota(tx: Transaction, account_id: str, benchmark: str, quota: Quota) -> None:
     table = tables.submission
     recent = sa.select(table.c.created_at).where(
@@ -986,7 +1045,8 @@ def _touch_board(tx: Transaction, benchmark: str, version: int) -> None:
 
 def _touch_boards_of(tx: Transaction, system_id: str) -> None:
     table = tables.submission
-    boards = sa.select(table.c.benchmark, table.c.benchmark_version).where(table.c.system_id == system_id).distinct()
+    shown = (table.c.system_id == system_id, table.c.state == "published")
+    boards = sa.select(table.c.benchmark, table.c.benchmark_version).where(*shown).distinct()
     for benchmark, version in tx.connection.execute(boards).all():
         _touch_board(tx, benchmark, version)
 

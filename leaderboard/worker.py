@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..dataset_scripts.errors import InputError, StorageError, UnavailableError, UnifiedAudioCapsError
+from ..dataset_scripts.errors import InputError, StorageError, UnavailableError, UnifiedAudioCapsError, UnknownNameError
 from ..dataset_scripts.settings import Settings
 from .hub import Hub
 from .store import Job, ResultRow
@@ -122,7 +122,12 @@ class Worker:
 
     def _queue_outdated(self) -> None:
         """Queues what was scored with an older version of a metric; the old results stay on the board meanwhile."""
-        for benchmark in self.hub.benchmarks():
+        for name, version in self.hub.store.boards():
+            try:
+                benchmark = self.hub.benchmark(name, version)
+            except UnknownNameError as error:
+                logger.warning("%s Its board stays as it is.", error)
+                continue
             if n := self.hub.store.rescore(benchmark, benchmark.n_steps):
                 logger.info("%d submissions of %s are scored again, with present metrics", n, benchmark.id)
 
@@ -147,7 +152,14 @@ class Worker:
             return False
         if results is None:
             return False
-        if not self._insist(lambda: self.hub.store.finish(job, results)):
+        try:
+            is_ours = self._insist(lambda: self.hub.store.finish(job, results))
+        except Exception as error:  # numbers that no database keeps are written to the submission, and the loop goes on
+            logger.exception("the results of submission %s could not be kept", job.submission_id)
+            text = f"the results could not be kept ({type(error).__name__})"
+            self._insist(lambda: self.hub.store.fail(job, text, self.settings.max_attempts))
+            return False
+        if not is_ours:
             logger.warning("submission %s was given to another worker or taken back; this result is dropped", job.submission_id)
             return False
         logger.info("published submission %s", job.submission_id)

@@ -1,7 +1,7 @@
 """Shared fixtures: offline by default, no home directory, real upstream files where they are at hand."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -64,7 +64,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("UAC_HOME", str(home / "uac"))
     monkeypatch.setenv("HF_HOME", str(home / "hf"))
-    for name in ("UAC_DB", "UAC_DATA", "UAC_ENCODER", "UAC_CHECKER", "UAC_DEVICE"):
+    for name in ("UAC_DB", "UAC_FILES", "UAC_DATA", "UAC_ENCODER", "UAC_CHECKER", "UAC_DEVICE"):
         monkeypatch.delenv(name, raising=False)
     return home
 
@@ -99,3 +99,22 @@ def tiny_checker() -> Callable[..., Path]:
     from .tiny_checker import write_tiny_checker
 
     return write_tiny_checker
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server that waits for no disk."""
+    from .postgres import binaries, cluster
+
+    if binaries() is None:
+        stop_without("no PostgreSQL under /usr/lib/postgresql")
+    with cluster(is_durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Any) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database."""
+    url = postgres.create()
+    yield url
+    postgres.drop(url)

@@ -180,12 +180,10 @@ def _tables() -> sa.MetaData:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_submission"),
-        sa.CheckConstraint(
-            "provenance IN ('verified', 'self_reported', 'paper_reported')", name="ck_submission_ck_submission_provenance"
-        ),
+        sa.CheckConstraint("provenance IN ('verified', 'self_reported', 'paper_reported')", name="ck_submission_provenance"),
         sa.CheckConstraint(
             "state IN ('received', 'rejected', 'queued', 'scoring', 'failed', 'published', 'superseded', 'withdrawn', 'hidden')",
-            name="ck_submission_ck_submission_state",
+            name="ck_submission_state",
         ),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_submission_account_id"),
         sa.ForeignKeyConstraint(["system_id"], ["system.id"], name="fk_submission_system_id"),
@@ -214,7 +212,7 @@ def _tables() -> sa.MetaData:
         sa.Column("last_error", sa.Text()),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_job"),
-        sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="ck_job_ck_job_state"),
+        sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="ck_job_state"),
         sa.ForeignKeyConstraint(["submission_id"], ["submission.id"], name="fk_job_submission_id"),
         sa.UniqueConstraint("submission_id", "recipe", name="uq_job_recipe"),
         sa.Index("ix_job_queue", "state", "id"),
