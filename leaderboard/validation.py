@@ -73,6 +73,19 @@ class ValidationReport:
             "warnings": [vars(p) for p in self.warnings],
         }
 
+    def to_csv(self) -> str:
+        """Returns the problems as csv; cells that a spreadsheet would compute are prefixed."""
+        import csv
+        import io
+
+        stream = io.StringIO()
+        writer = csv.writer(stream)
+        writer.writerow(["line", "code", "id", "column", "problem", "hint"])
+        for p in self.problems:
+            cells = ["" if one is None else str(one) for one in (p.line, p.code, p.id, p.column, p.message, p.hint)]
+            writer.writerow([f"'{one}" if one.startswith(tuple("=+-@\t\r")) else one for one in cells])
+        return stream.getvalue()
+
     @property
     def is_valid(self) -> bool:
         """Tells whether the file can be submitted."""

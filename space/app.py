@@ -10,6 +10,8 @@ from ..leaderboard.hub import Hub
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+MAX_HEADER_BYTES = 32 * 1024
+
 
 def create_app(hub: Hub) -> FastAPI:
     """Returns the application over a hub: REST under `/api/v1`, pages everywhere else.
@@ -45,4 +47,14 @@ def serve(hub: Hub, host: str, port: int) -> None:
     """
     import uvicorn
 
-    uvicorn.run(create_app(hub), host=host, port=port, log_level="warning")
+    # who asks is told from the connection, or from a trusted proxy's last entry: see space/limits.py
+    uvicorn.run(
+        create_app(hub),
+        host=host,
+        port=port,
+        log_level="warning",
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        proxy_headers=False,
+        server_header=False,
+    )

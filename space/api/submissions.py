@@ -1,0 +1,107 @@
+"""Submissions: lists, single ones, what was wrong with their files, and what their items got."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+
+from ...dataset_scripts.errors import InputError, RightsError, UnknownNameError
+from ...leaderboard.hub import Actor, Hub
+from ...leaderboard.submission import STATES, Submission
+from ..identity import SignInError
+from .answers import cursor, dumps, parts_of, problems_csv, tagged
+from .errors import refusals
+from .models import SubmissionAnswer, SubmissionsAnswer
+
+MAX_PAGE = 200
+PARQUET = "application/vnd.apache.parquet"
+_CSV = {"content": {"text/csv": {"schema": {"type": "string"}}}}
+_PARQUET = {"content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}}}
+Name = Annotated[str | None, Query(max_length=200)]
+
+
+def who(request: Request) -> Actor:
+    """Returns who asks.
+
+    Raises:
+        SignInError: nobody is signed in.
+    """
+    actor: Actor | None = request.state.actor
+    if actor is None:
+        raise SignInError("nobody is signed in; send a Hugging Face token: Authorization: Bearer hf_...")
+    return actor
+
+
+def add_routes(app: FastAPI, hub: Hub) -> None:
+    """Adds the routes of this area."""
+
+    @app.get("/api/v1/submissions", response_model=SubmissionsAnswer, responses=refusals(), tags=["submissions"])
+    def submissions(
+        request: Request,
+        benchmark: Name = None,
+        state: Annotated[list[str] | None, Query(max_length=len(STATES), json_schema_extra={"items": {"enum": STATES}})] = None,
+        account: Name = None,
+        system: Name = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+        cursor_: Annotated[str | None, Query(alias="cursor", max_length=200, description="`next` of the page before.")] = None,
+    ) -> Response:
+        """Lists submissions, newest first."""
+        unknown = set(state or ()) - set(STATES)
+        if unknown:
+            raise InputError(f"no submission is ever {sorted(unknown)[0][:40]!r}; expected {', '.join(STATES)}.")
+        before = None if cursor_ is None else parts_of(cursor_, str)[0]
+        found = hub.store.submissions(
+            limit + 1, before=before, states=state or (), benchmark=benchmark, account=account, system=system
+        )
+        following = cursor(found[limit - 1].id) if len(found) > limit else None
+        return tagged(request, dumps({"submissions": found[:limit], "next": following}))
+
+    @app.get("/api/v1/submissions/{submission_id}", response_model=SubmissionAnswer, responses=refusals(), tags=["submissions"])
+    def submission(request: Request, submission_id: str) -> Response:
+        """Returns the state of a submission, its progress and place in the queue, and everything that happened to it."""
+        about = told(hub.store.get(submission_id))
+        events = hub.store.events(submission_id)
+        place = hub.store.n_ahead(submission_id)
+        return tagged(request, dumps({**about, "queue_place": place, "events": events}))
+
+    @app.get(
+        "/api/v1/submissions/{submission_id}/errors.csv",
+        response_class=Response,
+        responses={**refusals(401), 200: _CSV},
+        tags=["submissions"],
+    )
+    def errors(request: Request, submission_id: str) -> Response:
+        """Returns all that was wrong with the file of a rejected submission, to its owner."""
+        found = hub.store.get(submission_id)
+        actor = who(request)
+        if not actor.is_admin and found.account != actor.name:
+            raise RightsError(f"submission {submission_id} is somebody else's; only its owner sees what was wrong with its file.")
+        report = hub.store.report(submission_id) if found.state == "rejected" else None
+        problems = json.loads(report)["problems"] if report else []
+        return Response(problems_csv(problems), media_type="text/csv")
+
+    @app.get(
+        "/api/v1/submissions/{submission_id}/samples.parquet",
+        response_class=Response,
+        responses={**refusals(), 200: _PARQUET},
+        tags=["submissions"],
+    )
+    def samples(request: Request, submission_id: str) -> Response:
+        """Returns what every item got; not for benchmarks with private references, nor of what was taken off the board."""
+        import pyarrow.parquet as pq
+
+        found, actor = hub.store.get(submission_id), request.state.actor
+        is_own = actor is not None and (actor.is_admin or actor.name == found.account)
+        if found.state in {"hidden", "withdrawn"} and not is_own:
+            raise UnknownNameError("submission on a board", submission_id, ())
+        stream = io.BytesIO()
+        pq.write_table(hub.item_scores(submission_id), stream)
+        return tagged(request, stream.getvalue(), media_type=PARQUET)
+
+
+def told(submission: Submission) -> dict[str, Any]:
+    """Returns a submission as plain values."""
+    return dict(vars(submission))
