@@ -13,6 +13,7 @@ from ...leaderboard.validation import Limits
 from .answers import dumps, is_known, tag_of, tagged, unchanged
 from .errors import refusals
 from .models import BenchmarkAnswer, OwnedSystem, SystemAnswer
+from .telling import Telling
 
 MAX_SUBMISSIONS = 200
 Version = Annotated[int | None, Query(ge=1, le=10**9, description="The newest by default.")]
@@ -20,6 +21,7 @@ Version = Annotated[int | None, Query(ge=1, le=10**9, description="The newest by
 
 def add_routes(app: FastAPI, hub: Hub) -> None:
     """Adds the routes of this area."""
+    telling = Telling(hub)
 
     @app.get("/api/v1/benchmarks", response_model=list[BenchmarkAnswer], responses=refusals(), tags=["benchmarks"])
     def benchmarks(request: Request) -> Response:
@@ -46,7 +48,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         if name not in found:
             raise UnknownNameError("system", name, (), "GET /api/v1/systems")
         about, account = found[name]
-        sent = hub.store.submissions(MAX_SUBMISSIONS, system=name)
+        sent = telling.submissions(hub.store.submissions(MAX_SUBMISSIONS, system=name))
         return tagged(request, dumps({"account": account, "system": about, "submissions": sent}))
 
 

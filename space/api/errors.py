@@ -99,25 +99,26 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer} for status in sorted({*_ALWAYS, 422, *statuses})}
 
 
-def error_answer(error: Exception, folders: tuple[Path, ...] = (), **more: Any) -> Response:
+def error_answer(error: Exception, folders: tuple[Path, ...] = (), code: str | None = None, **more: Any) -> Response:
     """Returns the answer for an error; one that nobody foresaw is logged under an id, and tells nothing but that.
 
     Args:
         error: what was raised.
         folders: of this machine; they are cut out of messages.
+        code: the word for programs, where it is not the usual one.
         more: further keys of the body.
     """
-    fitting = [(status, code) for kind, status, code in _STATUS if isinstance(error, kind)]
+    fitting = [(status, word) for kind, status, word in _STATUS if isinstance(error, kind)]
     if not fitting:
         return _unforeseen(error)
-    status, code = fitting[0]
+    status, word = fitting[0]
     problems: tuple[Problem, ...] = ()
     total, message, headers = 0, str(error), {}
     if isinstance(error, InputError):
         problems, total, message = error.problems, error.total, error.headline
-    elif code in _FIXED and not isinstance(error, SignInUnavailableError):
+    elif word in _FIXED and not isinstance(error, SignInUnavailableError):
         logger.warning("%s", error)
-        message = _FIXED[code]
+        message = _FIXED[word]
     if isinstance(error, LimitError):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s + 0.5)))
     elif status == 503:
@@ -127,7 +128,7 @@ def error_answer(error: Exception, folders: tuple[Path, ...] = (), **more: Any) 
     for folder in folders:
         message = message.replace(f"{folder}/", "").replace(str(folder), "the hub")
     listed = [asdict(problem) for problem in problems]
-    return as_json({"error": code, "message": message, "problems": listed, "n_problems": total, **more}, status, headers)
+    return as_json({"error": code or word, "message": message, "problems": listed, "n_problems": total, **more}, status, headers)
 
 
 def _unforeseen(error: Exception) -> Response:

@@ -18,6 +18,7 @@ from ...leaderboard.submission import UNFINISHED
 from .answers import dumps, tagged
 from .errors import refusals
 from .models import EventsAnswer
+from .telling import Telling
 
 STREAM = "text/event-stream"
 POLL_S = 0.5
@@ -48,7 +49,7 @@ class _Watch:
 
 def add_routes(app: FastAPI, hub: Hub) -> None:
     """Adds the routes of this area."""
-    watch, open_streams = _Watch(hub), set[object]()
+    watch, open_streams, telling = _Watch(hub), set[object](), Telling(hub)
 
     @app.get("/api/v1/events", response_model=EventsAnswer, responses={**refusals(), 200: _STREAM}, tags=["events"])
     def events(
@@ -58,9 +59,11 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         since = _since(after, last_event_id)
         if _is_stream(request, stream):
             start = hub.store.n_events() if since is None else since
-            return _streamed(watch, open_streams, start, lambda number: hub.store.events_after(number, MAX_PAGE), lambda: False)
+            return _streamed(
+                watch, open_streams, start, lambda number: telling.events(hub.store.events_after(number, MAX_PAGE)), lambda: False
+            )
         found = hub.store.newest_events(limit) if since is None else hub.store.events_after(since, limit)
-        return tagged(request, dumps({"events": found}))
+        return tagged(request, dumps({"events": telling.events(found)}))
 
     @app.get(
         "/api/v1/submissions/{submission_id}/events",
@@ -79,10 +82,10 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
                 watch,
                 open_streams,
                 since,
-                lambda number: hub.store.events(submission_id, number),
+                lambda number: telling.events(hub.store.events(submission_id, number)),
                 lambda: hub.store.get(submission_id).state not in UNFINISHED,
             )
-        return tagged(request, dumps({"events": hub.store.events(submission_id, since)}))
+        return tagged(request, dumps({"events": telling.events(hub.store.events(submission_id, since))}))
 
 
 def _since(after: int | None, last_event_id: str | None) -> int | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 
 from ...dataset_scripts.errors import InputError, RightsError, UnknownNameError
 from ...leaderboard.hub import Actor, Hub
-from ...leaderboard.submission import STATES, Submission
+from ...leaderboard.submission import STATES
 from ..identity import SignInError
 from .answers import cursor, dumps, parts_of, problems_csv, tagged
 from .errors import refusals
 from .models import SubmissionAnswer, SubmissionsAnswer
+from .telling import Telling
 
 MAX_PAGE = 200
 PARQUET = "application/vnd.apache.parquet"
@@ -37,6 +38,7 @@ def who(request: Request) -> Actor:
 
 def add_routes(app: FastAPI, hub: Hub) -> None:
     """Adds the routes of this area."""
+    telling = Telling(hub)
 
     @app.get("/api/v1/submissions", response_model=SubmissionsAnswer, responses=refusals(), tags=["submissions"])
     def submissions(
@@ -57,13 +59,13 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             limit + 1, before=before, states=state or (), benchmark=benchmark, account=account, system=system
         )
         following = cursor(found[limit - 1].id) if len(found) > limit else None
-        return tagged(request, dumps({"submissions": found[:limit], "next": following}))
+        return tagged(request, dumps({"submissions": telling.submissions(found[:limit]), "next": following}))
 
     @app.get("/api/v1/submissions/{submission_id}", response_model=SubmissionAnswer, responses=refusals(), tags=["submissions"])
     def submission(request: Request, submission_id: str) -> Response:
         """Returns the state of a submission, its progress and place in the queue, and everything that happened to it."""
-        about = told(hub.store.get(submission_id))
-        events = hub.store.events(submission_id)
+        about = telling.submission(hub.store.get(submission_id))
+        events = telling.events(hub.store.events(submission_id))
         place = hub.store.n_ahead(submission_id)
         return tagged(request, dumps({**about, "queue_place": place, "events": events}))
 
@@ -100,8 +102,3 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         stream = io.BytesIO()
         pq.write_table(hub.item_scores(submission_id), stream)
         return tagged(request, stream.getvalue(), media_type=PARQUET)
-
-
-def told(submission: Submission) -> dict[str, Any]:
-    """Returns a submission as plain values."""
-    return dict(vars(submission))

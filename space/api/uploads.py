@@ -19,9 +19,10 @@ from ...leaderboard.hub import Hub
 from ...leaderboard.submission import Submission, System
 from ...leaderboard.validation import ValidationReport, ending_of
 from .answers import as_json
-from .errors import MalformedError, NotOpenError, error_answer, machine_folders, refusals
+from .errors import MalformedError, NotOpenError, error_answer, refusals
 from .models import AcceptedAnswer, RejectedAnswer, ReportAnswer
-from .submissions import told, who
+from .submissions import who
+from .telling import Telling
 
 AT_ONCE = 4  # each may hold a file's worth of memory
 MAX_NAME_BYTES = 150
@@ -36,7 +37,7 @@ T = TypeVar("T")
 def add_routes(app: FastAPI, hub: Hub) -> None:
     """Adds the routes of this area."""
     limiter = CapacityLimiter(AT_ONCE)
-    folders = machine_folders(hub)
+    telling = Telling(hub)
 
     async def with_file(upload: UploadFile, work: Callable[[Path], T]) -> T:
         """Does work on an upload that lies in a file of its own; so many at once, so that others are answered meanwhile."""
@@ -118,8 +119,12 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             )
             where = {"Location": f"/api/v1/submissions/{found.id}"}
             if found.state == "rejected":
-                return _rejected(hub, found, report, folders)
-            body = {"submission": told(found), "is_new": is_new, "report": None if report is None else report_json(report)}
+                return _rejected(hub, telling, found, report)
+            body = {
+                "submission": telling.submission(found),
+                "is_new": is_new,
+                "report": None if report is None else report_json(report),
+            }
             return as_json(body, 202 if is_new else 200, where)
 
         return await with_file(file, send)
@@ -152,7 +157,7 @@ def headline(report: ValidationReport) -> str:
     return ""
 
 
-def _rejected(hub: Hub, found: Submission, report: ValidationReport | None, folders: tuple[Path, ...]) -> Response:
+def _rejected(hub: Hub, telling: Telling, found: Submission, report: ValidationReport | None) -> Response:
     about: Mapping[str, Any]
     if report is not None:
         about = report_json(report)
@@ -160,7 +165,7 @@ def _rejected(hub: Hub, found: Submission, report: ValidationReport | None, fold
     else:  # the same attempt once more: what was found then
         about = json.loads(hub.store.report(found.id) or b"{}")
         error = InputError(f"this file was rejected before: {found.error}")
-    return error_answer(error, folders, submission=told(found), report=about)
+    return error_answer(error, code="rejected", submission=telling.submission(found), report=about)
 
 
 def _system(text: str) -> System:
