@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -1038,9 +1039,17 @@ def _submission(row: sa.Row[Any]) -> Submission:
     return Submission(**values, system=row.system, account=row.account, note=json.loads(row.note_json))
 
 
+_ABOUT = tuple(one.name for one in fields(System) if one.name != "training_data")
+
+
 def _system_of(row: sa.Row[Any], prefix: str = "") -> System:
-    values = {one.name: getattr(row, prefix + one.name) for one in fields(System) if one.name != "training_data"}
-    return System(**values, training_data=tuple(json.loads(getattr(row, f"{prefix}training_data_json"))))
+    return _system_from(*(getattr(row, prefix + name) for name in (*_ABOUT, "training_data_json")))
+
+
+@lru_cache(maxsize=2**14)  # a board reads thousands that it has read before
+def _system_from(*values: Any) -> System:
+    *about, training_data_json = values
+    return System(**dict(zip(_ABOUT, about, strict=True)), training_data=tuple(json.loads(training_data_json)))
 
 
 def _event(row: sa.Row[Any]) -> dict[str, Any]:
