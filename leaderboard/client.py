@@ -232,7 +232,7 @@ class Client:
                 return found
             if time.monotonic() + pause_s > deadline:
                 raise UnavailableError(
-                    f"submission {submission_id} is {found.state} after {timeout_s:,.0f} s; it stays in the queue, ask again later."
+                    f"submission {submission_id} is {found.state} after {timeout_s:,.0f} s; it goes on there, ask again later."
                 )
             self._sleep(pause_s)
             pause_s = min(1.5 * pause_s, LONGEST_POLL_S)

@@ -78,22 +78,29 @@ class Bodies:
     """Big bodies that are made once; the newest ones, up to `KEPT_BYTES`."""
 
     def __init__(self) -> None:
-        self._lock, self._kept = threading.Lock(), OrderedDict[str, _Body]()
+        self._lock, self._making = threading.Lock(), threading.Lock()
+        self._kept = OrderedDict[str, _Body]()
 
     def answer(self, request: Request, tag: str, media_type: str, make: Callable[[], bytes]) -> Response:
         """Returns the body of a tag, compressed where the asker takes that."""
-        with self._lock:
-            body = self._kept.get(tag)
-            if body is not None:
-                self._kept.move_to_end(tag)
-        body = body or _Body(make())
+        is_zipped = "gzip" in request.headers.get("accept-encoding", "")
+        body = self._find(tag)
+        if body is None or (is_zipped and body.zipped is None):
+            with self._making:  # of many who ask at once, one does the work
+                body = self._find(tag) or _Body(make())
+                if is_zipped and body.zipped is None:
+                    body.zipped = gzip.compress(body.raw, GZIP_LEVEL, mtime=0)
+                self._keep(tag, body)
         headers = {"ETag": tag, "Cache-Control": REVALIDATE, "Vary": "Accept-Encoding"}
-        content = body.raw
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            body.zipped = content = body.zipped or gzip.compress(body.raw, GZIP_LEVEL, mtime=0)
-            headers["Content-Encoding"] = "gzip"
-        self._keep(tag, body)
-        return Response(content, 200, headers, media_type)
+        if is_zipped and body.zipped is not None:
+            return Response(body.zipped, 200, {**headers, "Content-Encoding": "gzip"}, media_type)
+        return Response(body.raw, 200, headers, media_type)
+
+    def _find(self, tag: str) -> _Body | None:
+        with self._lock:
+            if tag in self._kept:
+                self._kept.move_to_end(tag)
+            return self._kept.get(tag)
 
     def _keep(self, tag: str, body: _Body) -> None:
         with self._lock:

@@ -26,7 +26,9 @@ KEEP_ALIVE_S = 15.0
 MAX_STREAMS = 200
 MAX_PAGE = 1_000
 LAST = 10**15
-_STREAM = {"content": {STREAM: {"schema": {"type": "string"}}}}
+_TEXT = {"type": "string"}
+_EVENT = {"type": "object", "properties": {"id": _TEXT, "event": _TEXT, "data": _TEXT}}
+_STREAM = {"content": {STREAM: {"schema": _EVENT}}}
 Events = list[dict[str, Any]]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 After = Annotated[int | None, Query(ge=0, le=LAST, description="Number of the last event that is known.")]

@@ -12,8 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from typer.testing import CliRunner
 from unified_audiocaps.dataset_scripts.errors import (
     EndpointError,
@@ -28,30 +26,9 @@ from unified_audiocaps.dataset_scripts.errors import (
 )
 from unified_audiocaps.leaderboard.client import Client
 from unified_audiocaps.leaderboard.submission import System
-from unified_audiocaps.space.api import add_routes
 from unified_audiocaps.space.cli import app as program
 
-from ..space.served import IDS, make_hub, predictions, publish, score, token_hub
-
-
-@contextmanager
-def running(hub) -> Iterator[str]:
-    """Runs the API over a hub and gives its address."""
-    app = FastAPI()
-    add_routes(app, hub)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+from ..space.served import IDS, make_hub, predictions, publish, running, score, token_hub
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """A hub with benchmarks of its own behind its API, in the process of the test, and a stand-in for whoever knows tokens."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from unified_audiocaps.dataset_scripts.settings import Settings
@@ -14,6 +17,7 @@ from unified_audiocaps.leaderboard.hub import Hub
 from unified_audiocaps.leaderboard.store import ResultRow, ResultStore
 from unified_audiocaps.leaderboard.submission import LOCAL_ACCOUNT, System
 from unified_audiocaps.space.api import add_routes
+from unified_audiocaps.space.app import SERVER
 
 SENTINEL = "quokkaphone"  # stands in the private references and nowhere else
 IDS = ("rain", "dog", "bell", "wind")
@@ -35,6 +39,26 @@ def client_of(hub: Hub, host: str = "http://localhost") -> TestClient:
     app = FastAPI(docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
     add_routes(app, hub)
     return TestClient(app, base_url=host, raise_server_exceptions=False)
+
+
+@contextmanager
+def running(hub: Hub) -> Iterator[str]:
+    """Runs the API over a hub in a server as `uac serve` does, and gives its address."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    add_routes(app, hub)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, **SERVER))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 def predictions(ids=IDS, text: str = "a sound of {}") -> bytes:

@@ -1,5 +1,7 @@
 import gzip
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,6 +16,7 @@ from unified_audiocaps.dataset_scripts.errors import (
     UnknownNameError,
 )
 from unified_audiocaps.leaderboard.submission import System
+from unified_audiocaps.space.api import boards
 from unified_audiocaps.space.api.errors import error_answer
 
 from .served import IDS, bearer, client_of, make_hub, predictions, publish, score, send
@@ -135,6 +138,16 @@ def test_a_board_is_compressed_for_those_who_take_that(hub, client):
     assert zipped.json() == plain.json()
     assert int(zipped.headers["content-length"]) < len(plain.content) / 3
     assert "Accept-Encoding" in zipped.headers["vary"]
+
+
+def test_of_many_who_ask_for_a_board_one_makes_it(hub, client, monkeypatch):
+    publish(hub, "A", 0.5)
+    made = []
+    real = boards.dumps
+    monkeypatch.setattr(boards, "dumps", lambda value: made.append(1) or time.sleep(0.1) or real(value))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.get("/api/v1/leaderboard/open").content, range(8)))
+    assert len(made) == 1 and len(set(answers)) == 1
 
 
 def test_formats_that_are_none_are_told(client):

@@ -2,9 +2,11 @@ import json
 import threading
 import time
 
+import httpx2
 import pytest
+from unified_audiocaps.space.api import events
 
-from .served import client_of, make_hub, predictions, score, send
+from .served import client_of, make_hub, predictions, publish, running, score, send
 
 
 @pytest.fixture
@@ -67,8 +69,35 @@ def test_events_of_the_hub_come_in_pages(hub, client):
     assert [one["number"] for one in read] == list(range(1, 11))
 
 
+def test_a_stream_with_nothing_to_tell_stays_alive(hub, client, monkeypatch):
+    monkeypatch.setattr(events, "KEEP_ALIVE_S", 0.3)
+    monkeypatch.setattr(events, "POLL_S", 0.1)
+    where = send(client).headers["location"]
+    threading.Timer(1.0, score, [hub]).start()
+    text = client.get(f"{where}/events?stream=true").text
+    assert text.count(": still here\n\n") >= 2
+    assert told(text)[-1][1] == "published"
+
+
+def test_the_whole_hub_is_streamed_until_the_reader_goes(hub, monkeypatch):
+    monkeypatch.setattr(events, "MAX_STREAMS", 1)
+    with running(hub) as url:
+        for _ in range(3):  # with one place only, each finds that the one before was given back
+            before = hub.store.n_events()
+            with httpx2.stream("GET", f"{url}/api/v1/events?stream=true", timeout=20) as answer:
+                assert answer.status_code == 200, answer.read()
+                publish(hub, f"S{before}", 0.5)
+                text = ""
+                for chunk in answer.iter_text():
+                    text += chunk
+                    if "event: published" in text:
+                        break
+            assert [number for number, _ in told(text)] == list(range(before + 1, before + 5))
+            time.sleep(0.5)
+
+
 def test_the_number_of_streams_is_bounded(hub, client, monkeypatch):
-    monkeypatch.setattr("unified_audiocaps.space.api.events.MAX_STREAMS", 0)
+    monkeypatch.setattr(events, "MAX_STREAMS", 0)
     where = send(client).headers["location"]
     answer = client.get(f"{where}/events?stream=true")
     assert (answer.status_code, answer.json()["error"]) == (429, "limit")
