@@ -19,6 +19,7 @@ SERVER: dict[str, Any] = {
     "h11_max_incomplete_event_size": MAX_HEADER_BYTES,
     "proxy_headers": False,
     "server_header": False,
+    "timeout_graceful_shutdown": 5,  # streams of events have no end of their own
 }
 
 

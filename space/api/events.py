@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from starlette.responses import StreamingResponse
 from ...dataset_scripts.errors import LimitError
 from ...leaderboard.hub import Hub
 from ...leaderboard.submission import UNFINISHED
+from ..limits import address_of
 from .answers import dumps, tagged
 from .errors import refusals
 from .models import EventsAnswer
@@ -23,7 +25,7 @@ from .telling import Telling
 STREAM = "text/event-stream"
 POLL_S = 0.5
 KEEP_ALIVE_S = 15.0
-MAX_STREAMS = 200
+MAX_STREAMS, MAX_STREAMS_EACH = 200, 20
 MAX_PAGE = 1_000
 LAST = 10**15
 _TEXT = {"type": "string"}
@@ -51,7 +53,10 @@ class _Watch:
 
 def add_routes(app: FastAPI, hub: Hub) -> None:
     """Adds the routes of this area."""
-    watch, open_streams, telling = _Watch(hub), set[object](), Telling(hub)
+    watch, open_streams, telling = _Watch(hub), Counter[str](), Telling(hub)
+
+    def address(request: Request) -> str:
+        return address_of(request, hub.settings.trusted_proxy)
 
     @app.get("/api/v1/events", response_model=EventsAnswer, responses={**refusals(), 200: _STREAM}, tags=["events"])
     def events(
@@ -62,7 +67,12 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         if _is_stream(request, stream):
             start = hub.store.n_events() if since is None else since
             return _streamed(
-                watch, open_streams, start, lambda number: telling.events(hub.store.events_after(number, MAX_PAGE)), lambda: False
+                watch,
+                open_streams,
+                address(request),
+                start,
+                lambda number: telling.events(hub.store.events_after(number, MAX_PAGE)),
+                lambda: False,
             )
         found = hub.store.newest_events(limit) if since is None else hub.store.events_after(since, limit)
         return tagged(request, dumps({"events": telling.events(found)}))
@@ -83,6 +93,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             return _streamed(
                 watch,
                 open_streams,
+                address(request),
                 since,
                 lambda number: telling.events(hub.store.events(submission_id, number)),
                 lambda: hub.store.get(submission_id).state not in UNFINISHED,
@@ -102,14 +113,18 @@ def _is_stream(request: Request, stream: bool) -> bool:
 
 
 def _streamed(
-    watch: _Watch, open_streams: set[object], after: int, fetch: Callable[[int], Events], is_over: Callable[[], bool]
+    watch: _Watch,
+    open_streams: Counter[str],
+    address: str,
+    after: int,
+    fetch: Callable[[int], Events],
+    is_over: Callable[[], bool],
 ) -> Response:
-    if len(open_streams) >= MAX_STREAMS:
-        raise LimitError(f"{MAX_STREAMS} streams of events are open; come back soon, or ask for the list.", KEEP_ALIVE_S)
-    key = object()
+    if open_streams.total() >= MAX_STREAMS or open_streams[address] >= MAX_STREAMS_EACH:
+        raise LimitError("too many streams of events are open; come back soon, or ask for the list.", KEEP_ALIVE_S)
 
     async def lines() -> AsyncIterator[bytes]:
-        open_streams.add(key)
+        open_streams[address] += 1
         try:
             number, seen, told_at = after, -1, time.monotonic()
             yield b"retry: 2000\n\n"
@@ -117,22 +132,23 @@ def _streamed(
                 newest = await to_thread.run_sync(watch.number)
                 if newest != seen:
                     # whether it is over is asked first: what happens between the two questions is told, not lost
-                    done = await to_thread.run_sync(is_over)
+                    is_done = await to_thread.run_sync(is_over)
                     found = await to_thread.run_sync(fetch, number)
                     for event in found:
-                        number = event["number"]
+                        number, told_at = event["number"], time.monotonic()
                         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (number, event["kind"].encode(), dumps(event))
-                        told_at = time.monotonic()
-                    if done and not found:
+                    if is_done and not found:
                         return
-                    seen = -1 if found else newest
                     if found:
-                        continue
+                        continue  # there may be more
+                    seen = newest
                 if time.monotonic() - told_at >= KEEP_ALIVE_S:
                     yield b": still here\n\n"
                     told_at = time.monotonic()
                 await asyncio.sleep(POLL_S)
         finally:
-            open_streams.discard(key)
+            open_streams.subtract([address])
+            if not open_streams[address]:
+                del open_streams[address]
 
     return StreamingResponse(lines(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, media_type=STREAM)

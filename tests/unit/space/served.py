@@ -59,6 +59,7 @@ def running(hub: Hub) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+        assert not thread.is_alive(), "the server does not end"
 
 
 def predictions(ids=IDS, text: str = "a sound of {}") -> bytes:

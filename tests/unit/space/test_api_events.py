@@ -96,8 +96,18 @@ def test_the_whole_hub_is_streamed_until_the_reader_goes(hub, monkeypatch):
             time.sleep(0.5)
 
 
-def test_the_number_of_streams_is_bounded(hub, client, monkeypatch):
-    monkeypatch.setattr(events, "MAX_STREAMS", 0)
+@pytest.mark.parametrize("limit", ["MAX_STREAMS", "MAX_STREAMS_EACH"])
+def test_the_number_of_streams_is_bounded(client, monkeypatch, limit):
+    monkeypatch.setattr(events, limit, 0)
     where = send(client).headers["location"]
     answer = client.get(f"{where}/events?stream=true")
     assert (answer.status_code, answer.json()["error"]) == (429, "limit")
+
+
+def test_an_open_stream_does_not_keep_a_server_from_ending(hub):
+    with running(hub) as url:
+        stream = httpx2.stream("GET", f"{url}/api/v1/events?stream=true", timeout=30)
+        assert stream.__enter__().status_code == 200
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 8
+    stream.__exit__(None, None, None)
