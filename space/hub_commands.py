@@ -10,7 +10,7 @@ import typer
 
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
-from .console import AsJson, Data, listed, print_json, say, table
+from .console import AsJson, Data, listed, print_json, remark, say, table
 
 if TYPE_CHECKING:
     from ..leaderboard.client import Client, Report
@@ -247,6 +247,11 @@ def serve(
 
     where = place(db, data, files)
     hub = where.open()
+    if hub.settings.sign_in == "none" and host not in {"127.0.0.1", "::1", "localhost"}:
+        remark(
+            f"warning: whoever reaches {host} owns this hub, as nobody signs in; UAC_SIGN_IN=hub asks people who they are. "
+            "Pages that are opened under a name change nothing unless UAC_HOSTS lists it."
+        )
     with worker_processes(where, workers):
         serve_app(hub, host, port)
 

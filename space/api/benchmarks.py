@@ -11,7 +11,7 @@ from ...leaderboard.benchmark import Benchmark
 from ...leaderboard.hub import Hub
 from ...leaderboard.validation import Limits
 from .answers import dumps, is_known, tag_of, tagged, unchanged
-from .errors import refusals
+from .errors import tagged_refusals
 from .models import BenchmarkAnswer, OwnedSystem, SystemAnswer
 from .telling import Telling
 
@@ -23,17 +23,19 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     """Adds the routes of this area."""
     telling = Telling(hub)
 
-    @app.get("/api/v1/benchmarks", response_model=list[BenchmarkAnswer], responses=refusals(), tags=["benchmarks"])
+    @app.get("/api/v1/benchmarks", response_model=list[BenchmarkAnswer], responses=tagged_refusals(), tags=["benchmarks"])
     def benchmarks(request: Request) -> Response:
         """Lists the newest version of every benchmark."""
         return tagged(request, dumps([_described(one) for one in hub.benchmarks()]))
 
-    @app.get("/api/v1/benchmarks/{benchmark_id}", response_model=BenchmarkAnswer, responses=refusals(), tags=["benchmarks"])
+    @app.get(
+        "/api/v1/benchmarks/{benchmark_id}", response_model=BenchmarkAnswer, responses=tagged_refusals(), tags=["benchmarks"]
+    )
     def benchmark(request: Request, benchmark_id: str, version: Version = None) -> Response:
         """Returns one frozen definition."""
         return tagged(request, dumps(_described(hub.benchmark(benchmark_id, version))))
 
-    @app.get("/api/v1/systems", response_model=list[OwnedSystem], responses=refusals(), tags=["systems"])
+    @app.get("/api/v1/systems", response_model=list[OwnedSystem], responses=tagged_refusals(), tags=["systems"])
     def systems(request: Request) -> Response:
         """Lists every system and whose it is, by name."""
         tag = tag_of("systems", hub.store.n_events())  # no system comes or changes without an event
@@ -41,7 +43,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             return unchanged(tag)
         return tagged(request, dumps([{"account": account, "system": system} for system, account in hub.store.systems()]), tag)
 
-    @app.get("/api/v1/systems/{name:path}", response_model=SystemAnswer, responses=refusals(), tags=["systems"])
+    @app.get("/api/v1/systems/{name:path}", response_model=SystemAnswer, responses=tagged_refusals(), tags=["systems"])
     def system(request: Request, name: str) -> Response:
         """Returns one system with its newest submissions."""
         found = {one.name: (one, account) for one, account in hub.store.systems()}

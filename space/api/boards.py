@@ -15,7 +15,7 @@ from ...leaderboard.hub import Hub
 from ...leaderboard.ranking import PRIVATE_DECIMALS, Board
 from .answers import JSON, Bodies, as_json, cursor, dumps, is_known, parts_of, tag_of, tagged, unchanged
 from .benchmarks import Version
-from .errors import MalformedError, refusals
+from .errors import MalformedError, refusals, tagged_refusals
 from .models import BoardAnswer, ComparisonAnswer
 
 MAX_PAGE = 1_000
@@ -53,7 +53,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     @app.get(
         "/api/v1/leaderboard/{benchmark_id}",
         response_model=BoardAnswer,
-        responses={**refusals(409), 200: {"content": _MEDIA}, 304: {"description": "The asker has it already."}},
+        responses={**tagged_refusals(409), 200: {"content": _MEDIA}},
         tags=["boards"],
     )
     def leaderboard(

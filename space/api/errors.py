@@ -99,6 +99,11 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer} for status in sorted({*_ALWAYS, 422, *statuses})}
 
 
+def tagged_refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Returns the same for a route whose answers have a tag."""
+    return {**refusals(*statuses), 304: {"description": "The asker has it already (If-None-Match)."}}
+
+
 def error_answer(error: Exception, folders: tuple[Path, ...] = (), code: str | None = None, **more: Any) -> Response:
     """Returns the answer for an error; one that nobody foresaw is logged under an id, and tells nothing but that.
 
@@ -165,6 +170,8 @@ def add_handlers(app: FastAPI, hub: Hub) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(_request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, OSError):  # a form whose file could not be put aside
+            return error_answer(StorageError("the hub", error.__cause__, "Nothing was kept."))
         code = _HTTP.get(error.status_code, "refused")
         body = {"error": code, "message": str(error.detail), "problems": [], "n_problems": 0}
         return as_json(body, error.status_code, dict(error.headers or {}))

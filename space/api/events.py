@@ -18,7 +18,7 @@ from ...leaderboard.hub import Hub
 from ...leaderboard.submission import UNFINISHED
 from ..limits import address_of
 from .answers import dumps, tagged
-from .errors import refusals
+from .errors import tagged_refusals
 from .models import EventsAnswer
 from .telling import Telling
 
@@ -58,7 +58,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     def address(request: Request) -> str:
         return address_of(request, hub.settings.trusted_proxy)
 
-    @app.get("/api/v1/events", response_model=EventsAnswer, responses={**refusals(), 200: _STREAM}, tags=["events"])
+    @app.get("/api/v1/events", response_model=EventsAnswer, responses={**tagged_refusals(), 200: _STREAM}, tags=["events"])
     def events(
         request: Request, after: After = None, limit: Limit = 100, stream: Stream = False, last_event_id: LastId = None
     ) -> Response:
@@ -80,7 +80,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     @app.get(
         "/api/v1/submissions/{submission_id}/events",
         response_model=EventsAnswer,
-        responses={**refusals(), 200: _STREAM},
+        responses={**tagged_refusals(), 200: _STREAM},
         tags=["submissions"],
     )
     def submission_events(

@@ -6,14 +6,15 @@ import io
 import json
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response, Security
+from fastapi.security import HTTPBearer
 
 from ...dataset_scripts.errors import InputError, RightsError, UnknownNameError
 from ...leaderboard.hub import Actor, Hub
 from ...leaderboard.submission import STATES
 from ..identity import SignInError
 from .answers import cursor, dumps, parts_of, problems_csv, tagged
-from .errors import refusals
+from .errors import refusals, tagged_refusals
 from .models import SubmissionAnswer, SubmissionsAnswer
 from .telling import Telling
 
@@ -21,6 +22,8 @@ MAX_PAGE = 200
 PARQUET = "application/vnd.apache.parquet"
 _CSV = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 _PARQUET = {"content": {PARQUET: {"schema": {"type": "string", "format": "binary"}}}}
+# for the schema: the gate has looked at the token already
+SIGNED_IN = Security(HTTPBearer(auto_error=False, description="A personal access token of Hugging Face."))
 Name = Annotated[str | None, Query(max_length=200)]
 
 
@@ -40,7 +43,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     """Adds the routes of this area."""
     telling = Telling(hub)
 
-    @app.get("/api/v1/submissions", response_model=SubmissionsAnswer, responses=refusals(), tags=["submissions"])
+    @app.get("/api/v1/submissions", response_model=SubmissionsAnswer, responses=tagged_refusals(), tags=["submissions"])
     def submissions(
         request: Request,
         benchmark: Name = None,
@@ -61,7 +64,9 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         following = cursor(found[limit - 1].id) if len(found) > limit else None
         return tagged(request, dumps({"submissions": telling.submissions(found[:limit]), "next": following}))
 
-    @app.get("/api/v1/submissions/{submission_id}", response_model=SubmissionAnswer, responses=refusals(), tags=["submissions"])
+    @app.get(
+        "/api/v1/submissions/{submission_id}", response_model=SubmissionAnswer, responses=tagged_refusals(), tags=["submissions"]
+    )
     def submission(request: Request, submission_id: str) -> Response:
         """Returns the state of a submission, its progress and place in the queue, and everything that happened to it."""
         about = telling.submission(hub.store.get(submission_id))
@@ -73,6 +78,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         "/api/v1/submissions/{submission_id}/errors.csv",
         response_class=Response,
         responses={**refusals(401), 200: _CSV},
+        dependencies=[SIGNED_IN],
         tags=["submissions"],
     )
     def errors(request: Request, submission_id: str) -> Response:
@@ -83,12 +89,12 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             raise RightsError(f"submission {submission_id} is somebody else's; only its owner sees what was wrong with its file.")
         report = hub.store.report(submission_id) if found.state == "rejected" else None
         problems = json.loads(report)["problems"] if report else []
-        return Response(problems_csv(problems), media_type="text/csv")
+        return Response(problems_csv(problems), media_type="text/csv", headers={"Cache-Control": "private, no-store"})
 
     @app.get(
         "/api/v1/submissions/{submission_id}/samples.parquet",
         response_class=Response,
-        responses={**refusals(), 200: _PARQUET},
+        responses={**tagged_refusals(), 200: _PARQUET},
         tags=["submissions"],
     )
     def samples(request: Request, submission_id: str) -> Response:

@@ -21,7 +21,7 @@ from ...leaderboard.validation import ValidationReport, ending_of
 from .answers import as_json
 from .errors import MalformedError, NotOpenError, error_answer, refusals
 from .models import AcceptedAnswer, RejectedAnswer, ReportAnswer
-from .submissions import who
+from .submissions import SIGNED_IN, who
 from .telling import Telling
 
 AT_ONCE = 4  # each may hold a file's worth of memory
@@ -96,6 +96,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             200: {"model": AcceptedAnswer, "description": "It was there already."},
             422: {"model": RejectedAnswer, "description": "The file or the description has problems; all are listed."},
         },
+        dependencies=[SIGNED_IN],
         tags=["submissions"],
     )
     async def submit(

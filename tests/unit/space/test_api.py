@@ -1,5 +1,7 @@
+import errno
 import gzip
 import json
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -384,6 +386,15 @@ def test_a_full_disk_and_a_silent_database_are_told_with_their_status(hub, clien
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
+def test_a_disk_that_is_full_while_a_file_comes_in_is_told(client, monkeypatch):
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", write)
+    answer = send(client)
+    assert (answer.status_code, answer.json()["error"]) == (507, "storage")
+
+
 def test_who_is_not_signed_in_may_read_and_check(tmp_path, tokens):
     client = client_of(make_hub(tmp_path, sign_in="hub"), "https://hub.example.org")
     files = {"file": ("mine.jsonl", predictions())}
@@ -399,3 +410,20 @@ def test_the_body_is_gzip_once_only(hub, client):
     with client.stream("GET", "/api/v1/leaderboard/open", headers={"Accept-Encoding": "gzip"}) as answer:
         raw = b"".join(answer.iter_raw())
     assert json.loads(gzip.decompress(raw))["n_rows"] == 1
+
+
+def test_the_schema_names_every_error_and_who_has_to_sign_in(client):
+    paths = client.get("/api/openapi.json").json()["paths"]
+    routes = {(method, path): about for path, methods in paths.items() for method, about in methods.items()}
+    assert len(routes) == 23
+    for (method, path), about in routes.items():
+        statuses = set(about["responses"])
+        assert {"400", "403", "404", "429", "500", "503"} <= statuses, path
+        is_open = method == "get" and "admin" not in path and "errors.csv" not in path or path == "/api/v1/validate"
+        assert ("security" in about) is ("401" in statuses) is not is_open, path
+        shapes = {
+            one["content"]["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
+            for status, one in about["responses"].items()
+            if int(status) >= 400
+        }
+        assert shapes <= {"ErrorAnswer", "RejectedAnswer"}, path
