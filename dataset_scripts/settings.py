@@ -14,7 +14,8 @@ from typing import Any
 from .errors import InputError
 
 # names that other programs use for the same thing
-_ALSO_READ = {"judge_key": "OPENAI_API_KEY"}
+_ALSO_READ = {"judge_key": "OPENAI_API_KEY", "oauth_secret": "OAUTH_CLIENT_SECRET"}
+_TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Settings:
         quota_per_day: submissions per account and benchmark within 24 hours (`UAC_QUOTA_PER_DAY`).
         requests_per_minute: of an account, or an address where nobody is signed in (`UAC_REQUESTS_PER_MINUTE`).
         sign_in: `none` (everybody is the owner: a laptop) or `hub` (Hugging Face accounts) (`UAC_SIGN_IN`).
+        oauth_secret: what browser sessions are signed with; empty means `OAUTH_CLIENT_SECRET`, which Spaces set, or no sessions;
+            never printed (`UAC_OAUTH_SECRET`).
+        token: Hub token that `uac submit --hub` sends; never printed (`UAC_TOKEN`).
+        trusted_proxy: whether requests come through a proxy that tells from whom (`UAC_TRUSTED_PROXY`); true on Spaces.
+        hosts: names under which a hub without sign-in may be changed, separated by commas (`UAC_HOSTS`); this machine's own
+            always may.
         admins: Hub users who may hide, requeue and score again, separated by commas (`UAC_ADMINS`).
         mirror: dataset repository OWNER/NAME that every change is sent to (`UAC_MIRROR`); empty means none.
     """
@@ -64,6 +71,10 @@ class Settings:
     quota_per_day: int = 20
     requests_per_minute: int = 600
     sign_in: str = "none"
+    oauth_secret: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    trusted_proxy: bool = False
+    hosts: str = ""
     admins: str = ""
     mirror: str = ""
 
@@ -76,6 +87,11 @@ class Settings:
     def admin_names(self) -> frozenset[str]:
         """The Hub users who are admins."""
         return frozenset(name.strip() for name in self.admins.split(",") if name.strip())
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names of `hosts`, in small letters."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -96,14 +112,22 @@ class Settings:
             raw = variables.get(f"UAC_{one.name.upper()}") or variables.get(_ALSO_READ.get(one.name, ""))
             if not raw:
                 continue
-            kind: Callable[[str], Any] = type(one.default)
+            kind: Callable[[str], Any] = _truth if isinstance(one.default, bool) else type(one.default)
             try:
                 values[one.name] = Path(raw).expanduser() if isinstance(one.default, Path) else kind(raw)
             except ValueError:
-                expected = {"int": "a whole number", "float": "a number"}[type(one.default).__name__]
+                expected = {"int": "a whole number", "float": "a number", "bool": "true or false"}[type(one.default).__name__]
                 raise InputError(f"UAC_{one.name.upper()} is {raw!r}; expected {expected}.") from None
         values.setdefault("home", cls.home.expanduser())
+        values.setdefault("trusted_proxy", bool(variables.get("SPACE_ID")))
         return cls(**values)
+
+
+def _truth(text: str) -> bool:
+    try:
+        return _TRUTHS[text.lower()]
+    except KeyError:
+        raise ValueError(text) from None
 
 
 def is_first_process() -> bool:

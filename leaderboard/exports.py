@@ -6,7 +6,6 @@ badges, which people read, show them times 100 with two decimals. Names come fro
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -21,6 +20,7 @@ from xml.sax.saxutils import escape
 from ..dataset_scripts.errors import UnknownNameError
 from ..dataset_scripts.source import SOURCES, source
 from .benchmark import Benchmark
+from .csv_text import csv_table
 from .ranking import PRIVATE_DECIMALS, Board, BoardColumn, BoardRow
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .published import ReportedResult
 
 # a spreadsheet takes what begins so for a formula; the wide forms too, where its language has them
-_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 # numbers of things, which nobody reads times 100
 _COUNTS = frozenset("vocab vocab_references vocab_references_drawn unique_captions length_candidates length_references".split())
 _LATEX = {
@@ -62,15 +60,6 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uff
 # -- tables for programs -------------------------------------------------------------------------------------------------------
 
 
-def csv_cell(text: str) -> str:
-    """Returns a cell that no spreadsheet takes for a formula: an apostrophe in front, unless it is a number.
-
-    >>> csv_cell("=HYPERLINK(1)"), csv_cell("-0.5"), csv_cell("rain")
-    ("'=HYPERLINK(1)", '-0.5', 'rain')
-    """
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
-
-
 def board_csv(board: Board) -> bytes:
     """Returns a board as UTF-8 csv: a header, then a line per system.
 
@@ -79,7 +68,7 @@ def board_csv(board: Board) -> bytes:
     """
     records = list(_records(board))
     lines = [list(_fields(board)), *([_text(value) for value in record.values()] for record in records)]
-    return _csv(lines)
+    return csv_table(lines).encode()
 
 
 def reported_csv(results: Iterable[ReportedResult]) -> bytes:
@@ -90,13 +79,7 @@ def reported_csv(results: Iterable[ReportedResult]) -> bytes:
     for one in described:
         flags = "; ".join(f"{flag['level']} ({flag['rule']}): {flag['text']}" for flag in one["flags"])
         lines.append([_text(value) for value in {**one, "flags": flags}.values()])
-    return _csv(lines)
-
-
-def _csv(lines: Iterable[Sequence[str]]) -> bytes:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([csv_cell(cell) for cell in line] for line in lines)
-    return stream.getvalue().encode()
+    return csv_table(lines).encode()
 
 
 def _text(value: object) -> str:
@@ -207,8 +190,8 @@ def board_json(board: Board) -> dict[str, Any]:
 def _row_json(row: BoardRow) -> dict[str, Any]:
     return {
         "rank": row.rank,
-        "rank_low": row.low,
-        "rank_high": row.high,
+        "low": row.low,
+        "high": row.high,
         "tie_group": row.tie_group,
         "system": row.system.to_json(),
         "account": row.account,

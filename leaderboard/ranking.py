@@ -6,7 +6,7 @@ Only systems that were scored here are ranked; what was reported elsewhere stand
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -114,13 +114,13 @@ def shown_digests(entries: Iterable[Entry], results: Rows, scope: str = "") -> d
     While a board is scored again, systems gain the new signature one by one and keep the old one, which is shown until all of
     them have the new one.
     """
-    counts: dict[str, Counter[str]] = {}
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     seen_at: dict[str, int] = {}
     for entry in entries:
         if entry.submission.provenance == "verified":
             for row in results.get(entry.submission.id, ()):
                 if row.name == row.metric and row.scope == scope:
-                    counts.setdefault(row.metric, Counter())[row.digest] += 1
+                    counts[row.metric][row.digest] += 1
                     seen_at[row.digest] = len(seen_at)
     order = {digest: place for place, digest in enumerate(seen_at)}
     return {metric: max(found, key=lambda digest: (found[digest], order[digest])) for metric, found in counts.items()}
@@ -207,13 +207,13 @@ def _column(row: ResultRow) -> BoardColumn:
 
 
 def _row(benchmark: Benchmark, entry: Entry, kept: Sequence[ResultRow]) -> BoardRow:
-    def shown(value: float) -> float:
-        return round(value, PRIVATE_DECIMALS) if benchmark.is_private else value
-
-    values = {column_of(row): shown(row.value) for row in kept}
-    intervals = {
-        column_of(row): (shown(row.low), shown(row.high)) for row in kept if row.low is not None and row.high is not None
-    }
+    values = {column_of(row): row.value for row in kept}
+    intervals = {column_of(row): (row.low, row.high) for row in kept if row.low is not None and row.high is not None}
+    if benchmark.is_private:
+        values = {name: round(value, PRIVATE_DECIMALS) for name, value in values.items()}
+        intervals = {
+            name: (round(low, PRIVATE_DECIMALS), round(high, PRIVATE_DECIMALS)) for name, (low, high) in intervals.items()
+        }
     one = entry.submission
     about = (one.account, one.id, one.created_at, entry.attempts, one.provenance)
     return BoardRow(None, None, None, None, entry.system, *about, values, intervals)

@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -598,6 +599,13 @@ class ResultStore:
         with self._db.reading() as connection:
             return [_event(row) for row in connection.execute(query)][::-1]
 
+    def events_after(self, after: int, limit: int = 100) -> list[dict[str, Any]]:
+        """Returns the oldest events of the whole hub behind number `after`, as `newest_events` does."""
+        table = tables.event
+        query = sa.select(table).where(table.c.number > after).order_by(table.c.number).limit(limit)
+        with self._db.reading() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
     def n_events(self) -> int:
         """Returns how many events there are."""
         with self._db.reading() as connection:
@@ -630,6 +638,23 @@ class ResultStore:
         jobs = sa.select(sa.func.count()).where(tables.job.c.state.in_(("queued", "running"))).scalar_subquery()
         with self._db.reading() as connection:
             return int(connection.scalar(sa.select(received + jobs)) or 0)
+
+    def queue(self) -> tuple[int, int, float]:
+        """Returns how many jobs wait, how many are being scored, and the seconds that the oldest waiting one has waited."""
+        job, count = tables.job, sa.func.count()
+        query = sa.select(job.c.state, count, sa.func.min(job.c.created_at)).group_by(job.c.state)
+        with self._db.reading() as connection:
+            found = {state: (int(n), float(since)) for state, n, since in connection.execute(query)}
+        waiting, since = found.get("queued", (0, 0.0))
+        return waiting, found.get("running", (0, 0.0))[0], max(0.0, self._db.now() - since) if waiting else 0.0
+
+    def check_writable(self) -> None:
+        """Begins and ends a writing transaction.
+
+        Raises:
+            UnavailableError: the database is locked, full or away.
+        """
+        self._db.transact(lambda _tx: None)
 
     def claim(self, owner: str, lease_s: float) -> Job | None:
         """Gives the oldest waiting job, or one whose worker fell silent, to `owner`.
@@ -1117,9 +1142,17 @@ def _submission(row: sa.Row[Any]) -> Submission:
     return Submission(**values, system=row.system, account=row.account, note=json.loads(row.note_json))
 
 
+_ABOUT = tuple(one.name for one in fields(System) if one.name != "training_data")
+
+
 def _system_of(row: sa.Row[Any], prefix: str = "") -> System:
-    values = {one.name: getattr(row, prefix + one.name) for one in fields(System) if one.name != "training_data"}
-    return System(**values, training_data=tuple(json.loads(getattr(row, f"{prefix}training_data_json"))))
+    return _system_from(*(getattr(row, prefix + name) for name in (*_ABOUT, "training_data_json")))
+
+
+@lru_cache(maxsize=2**14)  # a board reads thousands that it has read before
+def _system_from(*values: Any) -> System:
+    *about, training_data_json = values
+    return System(**dict(zip(_ABOUT, about, strict=True)), training_data=tuple(json.loads(training_data_json)))
 
 
 def _event(row: sa.Row[Any]) -> dict[str, Any]:

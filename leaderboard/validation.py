@@ -12,8 +12,6 @@ the model's commit, the prompt, the decoding parameters; parquet and safetensors
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -28,8 +26,8 @@ from ..evaluators.files import LineError, check_text, keyed_row, kind_of, scan_c
 from .benchmark import Benchmark, BenchmarkItems
 from .bounded import EMBEDDING_FORMATS, TEXT_FORMATS, Limits, Refused, check_format, check_raw, ending_of, lines
 from .bounded_parquet import BoundedParquet, is_text, text_values
+from .csv_text import problems_csv
 from .embeddings import Embeddings, read_embeddings, read_note
-from .exports_text import csv_cell
 
 __all__ = ["Limits", "ValidationReport", "bundle", "by_subtask", "validate"]
 
@@ -120,14 +118,7 @@ class ValidationReport:
 
     def to_csv(self) -> str:
         """Returns problems and then warnings as a table that spreadsheets can open: no cell is a formula."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        columns = ("line", "code", "column", "id", "message", "hint")
-        writer.writerow(columns)
-        for one in (*self.problems, *self.warnings):
-            values = (getattr(one, name) for name in columns)
-            writer.writerow(["" if value is None else csv_cell(str(value)) for value in values])
-        return stream.getvalue()
+        return problems_csv(asdict(one) for one in (*self.problems, *self.warnings))
 
 
 def validate(

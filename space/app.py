@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..leaderboard.hub import Hub
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+MAX_HEADER_BYTES = 32 * 1024
+# who asks is told from the connection, or from the last entry of a trusted proxy: see limits.py
+SERVER: dict[str, Any] = {
+    "log_level": "warning",
+    "http": "h11",
+    "h11_max_incomplete_event_size": MAX_HEADER_BYTES,
+    "proxy_headers": False,
+    "server_header": False,
+    "timeout_graceful_shutdown": 5,  # streams of events have no end of their own
+}
 
 
 def create_app(hub: Hub) -> FastAPI:
@@ -21,14 +33,16 @@ def create_app(hub: Hub) -> FastAPI:
     from fastapi import FastAPI
 
     from .api import add_routes
+    from .identity import Identity
     from .pages import board, style, submit
 
+    identity = Identity(hub.settings)
     app = FastAPI(title="unified-audiocaps", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
-    add_routes(app, hub)  # before the mount: a route added after a mount at "/" answers 404
+    add_routes(app, hub, identity)  # before the mount: a route added after a mount at "/" answers 404
     with gr.Blocks(title="unified-audiocaps leaderboard", analytics_enabled=False) as demo:
         board.render(hub)
     with demo.route("Submit", "/submit"):
-        submit.render(hub)
+        submit.render(hub, identity)
     # gradio warns about server-side rendering even when it was not asked for
     warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
     gr.mount_gradio_app(app, demo, path="/", theme=style.THEME, css=style.CSS, ssr_mode=False, footer_links=[])
@@ -45,4 +59,8 @@ def serve(hub: Hub, host: str, port: int) -> None:
     """
     import uvicorn
 
-    uvicorn.run(create_app(hub), host=host, port=port, log_level="warning")
+    app = create_app(hub)
+    # what is loaded now stays: a big board makes many objects, and each collection of garbage would look through all of it
+    gc.collect()
+    gc.freeze()
+    uvicorn.run(app, host=host, port=port, **SERVER)

@@ -10,9 +10,10 @@ import typer
 
 from ..dataset_scripts.errors import InputError
 from ..dataset_scripts.settings import Settings
-from .console import AsJson, Data, listed, print_json, say, table
+from .console import AsJson, Data, listed, print_json, remark, say, table
 
 if TYPE_CHECKING:
+    from ..leaderboard.client import Client, Report
     from ..leaderboard.hub import Hub
     from ..leaderboard.validation import ValidationReport
     from ..leaderboard.worker import Place
@@ -25,6 +26,12 @@ Db = Annotated[
 ]
 Files = Annotated[
     Path | None, typer.Option("--files", metavar="DIR", help="Folder of the hub's files. [default: beside a SQLite database]")
+]
+HubUrl = Annotated[
+    str | None, typer.Option("--hub", metavar="URL", help="A hub somewhere else, such as https://hub.example.org.")
+]
+Token = Annotated[
+    str | None, typer.Option("--token", help="Your Hugging Face token, for --hub; better set UAC_TOKEN, which nobody else sees.")
 ]
 BenchmarkId = Annotated[str, typer.Option("--benchmark", help="Benchmark id; `uac benchmarks` lists them.")]
 Predictions = Annotated[
@@ -42,6 +49,13 @@ def open_hub(db: str | None, data: Path | None, files: Path | None) -> Hub:
     from ..leaderboard.hub import Hub
 
     return Hub.open(db, data, files)
+
+
+def client(url: str, token: str | None) -> Client:
+    """Returns the hub at an address."""
+    from ..leaderboard.client import Client
+
+    return Client(url, token or Settings.from_environment().token or None)
 
 
 def place(db: str | None, data: Path | None, files: Path | None) -> Place:
@@ -114,16 +128,28 @@ def create(
     say(f"  uac submit FILE --benchmark {opened.id} --system NAME")
 
 
-def print_report(report: ValidationReport) -> None:
+def print_report(report: ValidationReport | Report) -> None:
     """Prints warnings, and raises one error that lists all problems."""
     for warning in report.warnings:
         typer.echo(f"warning: {warning}", err=True)
     report.raise_if_invalid()
 
 
-def validate(file: Predictions, benchmark: BenchmarkId, db: Db = None, data: Data = None, files: Files = None) -> None:
+def validate(
+    file: Predictions,
+    benchmark: BenchmarkId,
+    hub: HubUrl = None,
+    token: Token = None,
+    db: Db = None,
+    data: Data = None,
+    files: Files = None,
+) -> None:
     """Show everything that keeps a predictions file from being submitted, with line numbers."""
-    report = open_hub(db, data, files).validate(file, benchmark)
+    report: ValidationReport | Report
+    if hub is not None:
+        report = client(hub, token).validate(file, benchmark)
+    else:
+        report = open_hub(db, data, files).validate(file, benchmark)
     print_report(report)
     say(f"{file} is complete and valid for {benchmark}: {report.n_rows:,} rows.")
 
@@ -145,6 +171,8 @@ def submit(
         list[str] | None,
         typer.Option("--training-data", metavar="a,b,c", help="Our dataset names (wavcaps, clotho/development), or none."),
     ] = None,
+    hub: HubUrl = None,
+    token: Token = None,
     db: Db = None,
     data: Data = None,
     files: Files = None,
@@ -168,7 +196,11 @@ def submit(
         code_url,
         tuple(listed(training_data)),
     )
-    submission, is_new, report = open_hub(db, data, files).submit(file, benchmark, about)
+    report: ValidationReport | Report | None
+    if hub is not None:
+        submission, is_new, report = client(hub, token).send(file, benchmark, about)
+    else:
+        submission, is_new, report = open_hub(db, data, files).submit(file, benchmark, about)
     if report is not None:
         print_report(report)
     say(f"{'queued' if is_new else 'already there, ' + submission.state}: {submission.id}")
@@ -218,6 +250,11 @@ def serve(
 
     where = place(db, data, files)
     hub = where.open()
+    if hub.settings.sign_in == "none" and host not in {"127.0.0.1", "::1", "localhost"}:
+        remark(
+            f"warning: whoever reaches {host} owns this hub, as nobody signs in; UAC_SIGN_IN=hub asks people who they are. "
+            "Pages that are opened under a name change nothing unless UAC_HOSTS lists it."
+        )
     with mirroring(where), worker_processes(where, workers):
         serve_app(hub, host, port)
 

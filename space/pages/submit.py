@@ -6,15 +6,21 @@ from pathlib import Path
 
 import gradio as gr
 
-from ...dataset_scripts.errors import InputError, Problem, UnifiedAudioCapsError
+from ...dataset_scripts.errors import InputError, Problem, RightsError, UnifiedAudioCapsError
 from ...leaderboard.hub import Hub
+from ..identity import Identity
 
 PROBLEM_WIDTHS = ["70px", "150px", "220px", "380px", "300px"]
 PROBLEM_HEADERS = ["Line", "Code", "Id", "Problem", "What to do"]
 
 
-def render(hub: Hub) -> None:
-    """Adds the components of the page to the surrounding blocks."""
+def render(hub: Hub, identity: Identity) -> None:
+    """Adds the components of the page to the surrounding blocks.
+
+    Args:
+        hub: takes the files.
+        identity: tells who sends them; a page that shows a button proves nothing.
+    """
     first = hub.benchmarks()[0]
 
     def check(file: str | None, benchmark_id: str) -> tuple[str, gr.Dataframe]:
@@ -31,11 +37,14 @@ def render(hub: Hub) -> None:
             return f"**{report.n_problems:,} problems in {report.n_rows:,} rows.**{more}", _problems(findings)
         return f"**The file is complete and valid:** {report.n_rows:,} rows.", _problems(findings)
 
-    def send(file: str | None, benchmark_id: str, system: str) -> tuple[str, gr.Dataframe]:
+    def send(file: str | None, benchmark_id: str, system: str, request: gr.Request) -> tuple[str, gr.Dataframe]:
         if not file:
             return "**Choose a file first.**", _problems([])
         try:
-            submission, is_new, report = hub.submit(Path(file), benchmark_id, system or "")
+            actor = identity.actor_of(request.request)
+            if actor is None:
+                raise RightsError("only people who are signed in may submit here.")
+            submission, is_new, report = hub.submit(Path(file), benchmark_id, system or "", actor=actor)
             if report is not None:
                 report.raise_if_invalid()
         except InputError as error:

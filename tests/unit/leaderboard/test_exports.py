@@ -16,6 +16,7 @@ import pytest
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import UnknownNameError
 from unified_audiocaps.leaderboard.benchmark import Benchmark
+from unified_audiocaps.leaderboard.csv_text import csv_cell
 from unified_audiocaps.leaderboard.exports import (
     badge_svg,
     board_bibtex,
@@ -23,7 +24,6 @@ from unified_audiocaps.leaderboard.exports import (
     board_json,
     board_latex,
     board_parquet,
-    csv_cell,
     latex_text,
     ranks_shown,
     reported_csv,

@@ -12,7 +12,7 @@ import pytest
 from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.evaluators.tasks.groups import Group
 from unified_audiocaps.leaderboard.benchmark import Benchmark, BenchmarkItems
-from unified_audiocaps.leaderboard.exports_text import csv_cell
+from unified_audiocaps.leaderboard.csv_text import csv_cell
 from unified_audiocaps.leaderboard.validation import Limits, bundle, by_subtask, validate
 
 GOOD = {"tiny/test/rain": "rain on a roof", "tiny/test/dog": "a dog barks", "tiny/test/bell": "a bell rings"}

@@ -56,3 +56,15 @@ def built(tmp_path: Path) -> Build:
         return built_set("odd", tmp_path / "unified-audiocaps")
 
     return make
+
+
+@pytest.fixture
+def tokens(monkeypatch):
+    """The Hub that knows tokens."""
+    from huggingface_hub import constants
+
+    from .served import token_hub
+
+    with token_hub() as double:
+        monkeypatch.setattr(constants, "ENDPOINT", double.url)
+        yield double
