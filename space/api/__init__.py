@@ -27,12 +27,12 @@ def add_routes(app: FastAPI, hub: Hub, identity: Identity | None = None) -> None
 
     from ..identity import Identity
     from ..limits import RateLimits
-    from . import admin, benchmarks, boards, errors, events, operations, published, submissions, uploads
+    from . import admin, benchmarks, boards, errors, events, operations, published, shares, submissions, uploads
     from .gate import Gate
     from .traffic import Traffic
 
     traffic = Traffic()
-    for area in (benchmarks, boards, submissions, uploads, events, admin, published):
+    for area in (benchmarks, boards, shares, submissions, uploads, events, admin, published):
         area.add_routes(app, hub)
     operations.add_routes(app, hub, traffic)
     errors.add_handlers(app, hub)

@@ -94,6 +94,20 @@ _HTTP = {400: "malformed", 404: "unknown", 405: "method"}
 _ALWAYS = (400, 403, 404, 429, 500, 503)
 
 
+def require_open(hub: Hub, benchmark_id: str) -> None:
+    """Refuses what needs the items of a benchmark that are not built here.
+
+    Raises:
+        NotOpenError: so it is.
+        UnknownNameError: there is no such benchmark.
+    """
+    benchmark = hub.benchmark(benchmark_id)
+    try:
+        hub.items(benchmark)
+    except InputError as error:
+        raise NotOpenError(f"the items of {benchmark.id} are not on this hub: {error.headline}") from None
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns what a route documents about its errors: those given, and those of every route."""
     return {status: {"model": ErrorAnswer} for status in sorted({*_ALWAYS, 422, *statuses})}

@@ -45,6 +45,26 @@ class BoardAnswer(BaseModel):
     next: str | None
 
 
+class SystemOverlap(BaseModel):
+    """What a system was trained on, as far as it is known; `clean` is its score over the clips that nobody was trained on."""
+
+    submission_id: str
+    system: str
+    overlap: dict[str, Any] | None
+    clean: float | None
+
+
+class OverlapsAnswer(BaseModel):
+    """Per system of a board, whether its declared training data hold the benchmark's clips."""
+
+    benchmark: str
+    revision: int
+    metric: str | None
+    n_clips: int | None
+    n_clean: int | None
+    rows: list[SystemOverlap]
+
+
 class ComparisonAnswer(BaseModel):
     """The first system minus the second one, on the same resamples."""
 

@@ -20,7 +20,7 @@ from ...leaderboard.hub import Hub
 from ...leaderboard.submission import Submission, System
 from ...leaderboard.validation import ValidationReport
 from .answers import as_json
-from .errors import MalformedError, NotOpenError, error_answer, refusals
+from .errors import MalformedError, error_answer, refusals, require_open
 from .models import AcceptedAnswer, RejectedAnswer, ReportAnswer
 from .submissions import SIGNED_IN, who
 from .telling import Telling
@@ -59,13 +59,6 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
 
         return await to_thread.run_sync(step, limiter=limiter)
 
-    def require_open(benchmark_id: str) -> None:
-        benchmark = hub.benchmark(benchmark_id)
-        try:
-            hub.items(benchmark)
-        except InputError as error:
-            raise NotOpenError(f"{benchmark.id} takes no files here: {error.headline}") from None
-
     @app.post(
         "/api/v1/validate",
         response_model=ReportAnswer,
@@ -80,7 +73,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         """Tells everything that is wrong with a predictions file; nothing is kept."""
 
         def check(path: Path) -> Response:
-            require_open(benchmark)
+            require_open(hub, benchmark)
             report = hub.validate(path, benchmark)
             if format == "csv":
                 return Response(report.to_csv(), media_type="text/csv")
@@ -115,7 +108,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             raise MalformedError("the Idempotency-Key is none; expected 1 to 200 visible ASCII characters.")
 
         def send(path: Path) -> Response:
-            require_open(benchmark)
+            require_open(hub, benchmark)
             found, is_new, report = hub.submit(
                 path, benchmark, about, actor=actor, idempotency_key=idempotency_key, suffix=ending_of(path.name)
             )
