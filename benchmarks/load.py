@@ -207,6 +207,7 @@ class Sent:
     ids: dict[int, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)  # of the request that was answered
     waits: list[float] = field(default_factory=list)  # from the first try to the answer
+    answered_at: list[float] = field(default_factory=list)
     retries: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -232,6 +233,7 @@ def send(client: Client, plan: Plan, number: int, content: bytes, sent: Sent) ->
                 sent.ids[number] = json.loads(answer)["submission"]["id"]
                 sent.seconds.append(time.perf_counter() - tried)
                 sent.waits.append(time.perf_counter() - began)
+                sent.answered_at.append(time.perf_counter())
                 sent.retries["known already"] += status == 200
             return
         if status not in {429, 503}:
@@ -308,7 +310,8 @@ class Killer(threading.Thread):
     def __init__(self, plan: Plan, hub: Hub, web: Kept, workers: Sequence[Kept], sent: Sent) -> None:
         super().__init__()
         self._plan, self._hub, self._web, self._workers, self._sent = plan, hub, web, workers, sent
-        self.stop, self.n_killed, self.n_web_killed = threading.Event(), 0, 0
+        self.stop, self.n_killed = threading.Event(), 0
+        self.web_killed_at: list[float] = []
 
     def run(self) -> None:
         """Kills until it is stopped."""
@@ -319,9 +322,10 @@ class Killer(threading.Thread):
                 self.n_killed += 1
                 chance.choice(self._workers).kill()
             accepted = len(self._sent.ids) / self._plan.total
-            if self.n_web_killed < self._plan.web_kills and accepted >= (self.n_web_killed + 1) / (self._plan.web_kills + 1):
-                self.n_web_killed += 1
+            n_web = len(self.web_killed_at)
+            if n_web < self._plan.web_kills and accepted >= (n_web + 1) / (self._plan.web_kills + 1):
                 self._web.kill()
+                self.web_killed_at.append(time.perf_counter())
 
 
 def prepare(place: Place, plan: Plan) -> Hub:
@@ -370,8 +374,8 @@ def check(hub: Hub, plan: Plan, captions: Sequence[dict[str, str]], sent: Sent, 
     store, wrong = hub.store, outcome.failures.append
     if sent.refused:
         wrong(f"{len(sent.refused)} were refused, such as {sent.refused[0]}")
-    if killer.n_killed < plan.kills or killer.n_web_killed < plan.web_kills:
-        wrong(f"only {killer.n_killed} workers and {killer.n_web_killed} web processes were killed")
+    if killer.n_killed < plan.kills or len(killer.web_killed_at) < plan.web_kills:
+        wrong(f"only {killer.n_killed} workers and {len(killer.web_killed_at)} web processes were killed")
     found = {one.id: one for one in store.submissions(limit=10 * plan.total)}
     if lost := [number for number, id_ in sent.ids.items() if id_ not in found]:
         wrong(f"{len(lost)} lost, such as {lost[0]}")
@@ -436,7 +440,11 @@ def report(
     """Notes the figures."""
     began, posted, drained, up_s = times
     say = outcome.lines.append
-    say(f"accepted {len(sent.ids):,} in {posted - began:.1f} s: {len(sent.ids) / (posted - began):.1f} per second")
+    away = sum(min((at for at in sent.answered_at if at > killed), default=posted) - killed for killed in killer.web_killed_at)
+    say(
+        f"accepted {len(sent.ids):,} in {posted - began:.1f} s: {len(sent.ids) / (posted - began):.1f} per second; without the "
+        f"{away:.1f} s that the killed web process was away {len(sent.ids) / max(0.001, posted - began - away):.1f} per second"
+    )
     say(f"POST {quantiles(sent.seconds)}; with retries {quantiles(sent.waits)}")
     say(f"retries: {dict(sent.retries) or 'none'}")
     say(
@@ -447,8 +455,8 @@ def report(
     claims = [event for event in events if event["kind"] == "scoring"]
     taken_over = sum(event["detail"]["expirations"] > 0 for event in claims)
     say(
-        f"killed {killer.n_killed} workers, {killer.n_web_killed} web processes; {len(claims):,} claims, {taken_over} of them "
-        "after a worker fell silent"
+        f"killed {killer.n_killed} workers, {len(killer.web_killed_at)} web processes; {len(claims):,} claims, {taken_over} "
+        "of them after a worker fell silent"
     )
     first: dict[int, float] = {}
     for event in claims:

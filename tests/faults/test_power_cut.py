@@ -35,6 +35,7 @@ for number in range(10_000):
     os.write(log, f"{submission.id}\\n".encode())
 """
 N_COPIES = 4
+LEASE = {"UAC_LEASE_S": "3", "UAC_HEARTBEAT_S": "0.5"}
 
 
 class Busy:
@@ -42,7 +43,7 @@ class Busy:
 
     def __init__(self, place, answered: Path, also: list[int]) -> None:
         send = [sys.executable, "-c", SENDER, place.db, str(place.data), str(place.files), str(answered)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, **LEASE}}
         commands = [[*send, "a"], [*send, "b"], work_command(place), work_command(place)]
         self._started = [subprocess.Popen(command, **quiet) for command in commands]
         self._also = also
@@ -85,7 +86,7 @@ def check(copied: ResultStore, answered: set[str], folder: Path) -> None:
 
 def drained(place, answered: set[str]) -> None:
     """Starts a worker on the copy: it finishes what was being done."""
-    work_once(place, UAC_LEASE_S="2")
+    work_once(place, **LEASE)
     hub = place.open()
     assert_whole(hub)
     assert hub.store.n_unfinished() == 0
