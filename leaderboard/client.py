@@ -151,7 +151,7 @@ class Client:
         """
         return _submission(self._ask("GET", f"submissions/{_part(submission_id)}").json())
 
-    def validate(self, path: Path, benchmark_id: str) -> Report:
+    def validate(self, path: Path | str, benchmark_id: str) -> Report:
         """Returns everything that is wrong with a predictions file.
 
         Raises:
@@ -159,11 +159,11 @@ class Client:
             InputError: the file as a whole cannot be read.
         """
         content = self._read(path, benchmark_id)
-        data, files = {"benchmark": benchmark_id}, {"file": (path.name, content)}
+        data, files = {"benchmark": benchmark_id}, {"file": (Path(path).name, content)}
         return Report.from_json(self._ask("POST", "validate", data=data, files=files).json())
 
     def send(
-        self, path: Path, benchmark_id: str, system: System | str, *, idempotency_key: str | None = None
+        self, path: Path | str, benchmark_id: str, system: System | str, *, idempotency_key: str | None = None
     ) -> tuple[Submission, bool, Report | None]:
         """Sends a predictions file in; what is wrong with it is in the report, as `Hub.submit` has it.
 
@@ -190,7 +190,7 @@ class Client:
             "POST",
             "submissions",
             data={"benchmark": benchmark_id, "system": json.dumps(about.to_json())},
-            files={"file": (path.name, content)},
+            files={"file": (Path(path).name, content)},
             headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
             fine=lambda status, body: status == 422 and body.get("error") == "rejected",
         )
@@ -200,7 +200,9 @@ class Client:
         report = None if body["report"] is None else Report.from_json(body["report"])
         return _submission(body["submission"]), body.get("is_new", True), report
 
-    def submit(self, path: Path, benchmark_id: str, system: System | str, *, idempotency_key: str | None = None) -> Submission:
+    def submit(
+        self, path: Path | str, benchmark_id: str, system: System | str, *, idempotency_key: str | None = None
+    ) -> Submission:
         """Sends a valid predictions file in, see `send`.
 
         Raises:
@@ -246,11 +248,11 @@ class Client:
         """
         return _submission(self._ask("POST", f"submissions/{_part(submission_id)}/withdraw").json())
 
-    def _read(self, path: Path, benchmark_id: str) -> bytes:
+    def _read(self, path: Path | str, benchmark_id: str) -> bytes:
         """Returns a file, one byte more than the hub takes at most: its validation says that this is too much."""
         about = self._ask("GET", f"benchmarks/{_part(benchmark_id)}").json()
         try:
-            with path.open("rb") as stream:
+            with Path(path).open("rb") as stream:
                 return stream.read(int(about["max_bytes"]) + 1)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from None

@@ -202,7 +202,12 @@ def _column(row: ResultRow) -> BoardColumn:
     if row.metric in RETRIEVAL_METRICS:
         return BoardColumn(row.name, row.metric, row.digest, row.signature, RETRIEVAL_TITLES[row.metric])
     metric = METRICS.get(row.metric)
-    title = metric.title if row.name == row.metric else f"{metric.title} {row.name.removeprefix(f'{row.metric}_')}"
+    if row.name == row.metric:
+        title = metric.title
+    elif row.name.startswith(row.metric):
+        title = row.name.upper().replace("_", "-")  # BLEU-1
+    else:
+        title = f"{metric.title} {row.name}"
     return BoardColumn(column_of(row), row.metric, row.digest, row.signature, title, metric.direction == "higher")
 
 
