@@ -17,7 +17,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -848,8 +848,9 @@ class ResultStore:
         tx.connection.execute(
             sa.select(tables.system.c.id).where(tables.system.c.id == found.system_id).with_for_update(key_share=True)
         )
-        siblings, published = _published(tx, found), replace(found, state="published")
-        self._set_state(tx, found, "published", actor, detail, superseded_by=None)
+        siblings = _published(tx, found)
+        self._set_state(tx, found, "published", actor, detail)
+        published = self._get(tx.connection, found.id)
         for other in siblings:
             old, new = sorted((other, published), key=lambda one: (one.provenance == "verified", one.attempt_no))
             self._set_state(tx, old, "superseded", SYSTEM, {"by": new.id}, superseded_by=new.id)

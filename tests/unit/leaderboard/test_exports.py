@@ -206,7 +206,7 @@ def test_json_is_plain_and_complete(scored: Board) -> None:
     assert (told["ranked_by"], told["scope"], told["compared"], told["revision"]) == ("date", "", 3, scored.revision)
     assert told["minimal_detectable_difference"] == scored.minimal_detectable_difference
     first = told["rows"][0]
-    assert (first["rank"], first["rank_low"], first["rank_high"], first["tie_group"]) == (1, 1, 1, 1)
+    assert (first["rank"], first["low"], first["high"], first["tie_group"]) == (1, 1, 1, 1)
     assert first["system"]["training_data"] == ["none"]
     assert first["intervals"]["date"] == list(scored.rows[0].intervals["date"])
     assert [column["digest"] for column in told["columns"]] == [column.digest for column in scored.columns]
@@ -238,7 +238,7 @@ def test_latex_of_a_real_board(scored: Board) -> None:
     assert "Sample, version 1: 12 items" in latex
     for column in scored.columns:
         assert rf"\texttt{{{column.digest}}}" in latex
-        assert (f"% {column.title} [" in latex) == (column.name == column.metric)
+        assert f"% {column.title} [" in latex or column.name != column.metric
 
 
 def test_latex_columns_are_chosen_by_name(scored: Board) -> None:

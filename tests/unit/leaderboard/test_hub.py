@@ -77,7 +77,7 @@ def test_what_is_checked_is_what_is_stored(hub, file, monkeypatch):
 def test_unknown_names_and_unreadable_files_store_nothing(hub, file, tmp_path):
     with pytest.raises(UnknownNameError, match=r"no benchmark is called 'tinny'\. Did you mean tiny"):
         hub.submit(file(), "tinny", "A")
-    with pytest.raises(InputError, match=r"gone\.jsonl cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"gone\.jsonl does not exist; expected a file of predictions"):
         hub.submit(tmp_path / "gone.jsonl", "tiny", "A")
     with pytest.raises(InputError, match="not described as a board can show it"):
         hub.submit(file(), "tiny", "two\nlines")

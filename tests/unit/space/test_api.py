@@ -415,7 +415,7 @@ def test_the_body_is_gzip_once_only(hub, client):
 def test_the_schema_names_every_error_and_who_has_to_sign_in(client):
     paths = client.get("/api/openapi.json").json()["paths"]
     routes = {(method, path): about for path, methods in paths.items() for method, about in methods.items()}
-    assert len(routes) == 23
+    assert len(routes) == 26
     for (method, path), about in routes.items():
         statuses = set(about["responses"])
         assert {"400", "403", "404", "429", "500", "503"} <= statuses, path

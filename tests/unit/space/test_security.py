@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 from unified_audiocaps.leaderboard.store import ResultRow
 from unified_audiocaps.leaderboard.submission import System
+from unified_audiocaps.space.api import gate
 from unified_audiocaps.space.app import create_app
 
 from .served import IDS, METRICS, SENTINEL, bearer, client_of, make_hub, predictions, publish, running, score, send
@@ -245,9 +246,7 @@ def test_addresses_that_anybody_can_write_do_not_count(tmp_path, tokens):
 
 @pytest.fixture
 def small_files(monkeypatch):
-    from unified_audiocaps.leaderboard.validation import Limits
-
-    monkeypatch.setattr(Limits, "max_bytes", lambda _self, _benchmark: 1000)
+    monkeypatch.setattr(gate, "max_bytes", lambda _benchmark: 1000)
 
 
 def test_a_body_that_says_it_is_too_big_is_not_read(tmp_path, small_files):
@@ -407,7 +406,7 @@ def test_every_answer_forbids_to_guess_its_type(client, path):
 
 
 def test_cells_that_a_spreadsheet_would_compute_are_made_text(client):
-    ids = ['=cmd|"/C calc"!A0', "+1+1", "-2", "@SUM(A1)"]
+    ids = ['=cmd|"/C calc"!A0', "+1+1", "-2+3", "@SUM(A1)"]
     content = predictions(ids) + predictions()
     answer = send(client, content, **bearer("hf_anna"))
     assert answer.status_code == 422
