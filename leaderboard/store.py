@@ -376,6 +376,8 @@ class ResultStore:
         earlier = sa.select(sa.func.count()).where(of_it, event.c.kind == "validating", event.c.number > received)
 
         def step(tx: Transaction) -> bool:
+            one = tables.submission
+            tx.connection.execute(sa.select(one.c.id).where(one.c.id == left.id).with_for_update())  # others wait, and look again
             found = self._get(tx.connection, left.id)
             if (found.state, found.updated_at) != ("received", left.updated_at):
                 return False
@@ -920,8 +922,8 @@ class ResultStore:
         table = tables.submission
         none = dict.fromkeys(("error", "error_code", "report_sha256", "superseded_by"))
         values = {"state": state, "updated_at": tx.now, **none, **more}
-        unmoved = (table.c.id == found.id, table.c.state == found.state, table.c.updated_at == found.updated_at)
-        if tx.connection.execute(table.update().where(*unmoved).values(**values)).rowcount != 1:
+        moved = tx.connection.execute(table.update().where(table.c.id == found.id, table.c.state == found.state).values(**values))
+        if moved.rowcount != 1:
             raise Collision(f"submission {found.id} moved on again and again; try again.")
         if "published" in {state, found.state}:
             _touch_board(tx, found.benchmark, found.benchmark_version)

@@ -1,7 +1,9 @@
 """Worker processes whose clock is two hours off: every job is scored, once, and whoever comes next is not kept waiting."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -19,6 +21,19 @@ def at(unavailable):
     if shutil.which("faketime") is None:
         unavailable("no program faketime")
     return lambda shift: ("env", "DONT_FAKE_MONOTONIC=1", "faketime", "-f", shift)
+
+
+@contextlib.contextmanager
+def started(command):
+    """Runs a worker with a short lease beside the block; ends the whole group, because `faketime` forks."""
+    environment = {**os.environ, "UAC_LEASE_S": "4", "UAC_HEARTBEAT_S": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
 
 
 def is_server(place) -> bool:
@@ -43,12 +58,9 @@ def test_a_worker_whose_clock_is_off_publishes_everything_once(place, hub, send,
 def test_the_job_of_a_worker_that_died_is_taken_over_within_its_lease_whoever_is_off(place, hub, send, at, first, second):
     sent = send("A")
     command = [*(at(first) if first else ()), *work_command(place)]
-    dead = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "UAC_LEASE_S": "4", "UAC_HEARTBEAT_S": "1"})
-    try:
+    with started(command) as dead:
         until(lambda: hub.store.get(sent.id).state == "scoring", "the worker to begin")
-    finally:
-        dead.kill()
-        dead.wait(10)
+        os.killpg(dead.pid, signal.SIGKILL)
     if hub.store.get(sent.id).state == "published":
         pytest.skip("it was done before it could be killed")
     began = time.monotonic()
@@ -63,14 +75,10 @@ def test_workers_of_machines_that_do_not_agree_on_the_time_publish_everything_on
     commands = [
         [*at(shift), *work_command(place)] for shift in ((AHEAD, BEHIND, "+20s") if is_server(place) else (AHEAD, AHEAD, AHEAD))
     ]
-    workers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for command in commands]
-    try:
+    with contextlib.ExitStack() as stack:
+        for command in commands:
+            stack.enter_context(started(command))
         until(lambda: hub.store.n_unfinished() == 0, "everything to be scored", 90)
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.wait(40)
     assert_whole(hub, published=12)
 
 

@@ -369,6 +369,14 @@ def test_left_over_validation_is_taken_by_one_and_given_up_after_some(store, ben
     assert store.take_left_over(again, 2)  # counted anew
 
 
+def test_of_many_who_find_what_is_left_over_one_takes_it(store, benchmark_def, clock):
+    for number in range(5):
+        left, _ = store.receive(benchmark_def, System(f"S{number}"), b"1", ".jsonl")
+        clock.now += 61
+        assert sum(together(6, lambda _, left=left: store.take_left_over(left, 3))) == 1
+    store.verify_events()
+
+
 def test_one_that_cannot_be_validated_does_not_hide_the_others(store, benchmark_def, clock):
     for number in range(12):
         store.receive(benchmark_def, System(f"S{number}"), b"1", ".jsonl")
