@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from ..evaluators.bootstrap import FEW_ITEMS
 from ..evaluators.metric import METRICS, Floats
@@ -195,7 +196,13 @@ def _is_higher_better(metric: str) -> bool:
 
 def column_of(row: ResultRow) -> str:
     """Returns what a board calls a number: the metric's name, `date_similarity` for a component."""
-    return row.name if row.name == row.metric else METRICS.get(row.metric).column(row.name)
+    return row.name if row.name == row.metric else _component(row.metric, row.name)
+
+
+@cache
+def _component(metric: str, name: str) -> str:
+    # finding a metric looks into its folder: a board of thousands asks a few questions thousands of times
+    return METRICS.get(metric).column(name)
 
 
 def _column(row: ResultRow) -> BoardColumn:
