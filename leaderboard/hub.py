@@ -458,7 +458,7 @@ class Hub:
         if ranked_by is not None and ranked_by not in benchmark.metrics:
             raise UnknownNameError("metric of this benchmark", ranked_by, benchmark.metrics)
         revision = self.store.revision(benchmark)
-        key = (benchmark.id, benchmark.version, revision, scope, ranked_by)
+        key = (benchmark, revision, scope, ranked_by)  # the whole definition: what is not frozen yet may be opened with another
         found: Board | None = self._boards.get(key)
         if found is None:
             with self._building:  # of many who ask at once, one does the work
@@ -533,7 +533,7 @@ class Hub:
         return Comparison(board.ranked_by, difference, float(low), float(high), paired_p(a, b))
 
     def item_scores(self, submission_id: str) -> pa.Table:
-        """Returns what every item of a published submission got under the signature that its board shows.
+        """Returns what every item of a submission got when it was scored last.
 
         Raises:
             RightsError: the benchmark's references are private.
