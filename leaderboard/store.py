@@ -7,7 +7,7 @@ Guarantees:
 - results and the state `published` commit together;
 - every change of state is recorded in a hash-chained event, in the same transaction.
 
-Source: the lease and fencing pattern of job queues; limits and states of the leaderboard's design.
+Source: the lease and fencing pattern of job queues.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from unified_audiocaps.dataset_scripts.errors import (
     UnknownNameError,
 )
 from unified_audiocaps.leaderboard.submission import System
-from unified_audiocaps.space.api import boards, operations
+from unified_audiocaps.space.api import answers, boards, operations
 from unified_audiocaps.space.api.errors import error_answer
 from unified_audiocaps.space.api.telling import HIDDEN_CAUSE
 
@@ -285,6 +286,22 @@ def test_an_owner_takes_back_and_an_admin_hides_and_requeues(hub, client):
     assert client.post(f"/api/v1/submissions/{one}/hide", json={}).status_code == 400
     assert client.post("/api/v1/benchmarks/open/rescore").json() == {"count": 0}
     assert client.get("/api/v1/admin/verify-log").json() == {"count": hub.store.n_events()}
+
+
+def test_another_version_of_the_package_makes_other_tags(hub, client, monkeypatch):
+    for path in ("leaderboard/open", "systems"):
+        tag = client.get(f"/api/v1/{path}").headers["etag"]
+        assert client.get(f"/api/v1/{path}", headers={"If-None-Match": tag}).status_code == 304
+        with monkeypatch.context() as patch:
+            patch.setattr(answers, "package_version", lambda: "99")
+            assert client.get(f"/api/v1/{path}", headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_bibtex_names_the_day_it_is_asked_for(hub, client, monkeypatch):
+    publish(hub, "A", 0.5)
+    for day in ("2031-01-31", "2031-02-01"):
+        monkeypatch.setattr(boards, "_today", lambda day=day: date.fromisoformat(day))
+        assert day in client.get("/api/v1/leaderboard/open?format=bibtex").text
 
 
 def test_a_failed_submission_to_what_is_gone_hides_no_other(hub, client):
