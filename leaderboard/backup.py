@@ -16,13 +16,13 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
 from ..dataset_scripts import atomic
 from ..dataset_scripts.errors import InputError, Problem
 from ..dataset_scripts.progress import progress
+from ..evaluators.metric import package_version
 from .copies import Row, check_empty
 from .files import FileStore
 from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX
@@ -155,7 +155,7 @@ def _write_rows(store: ResultStore, path: Path) -> tuple[dict[str, Any], list[tu
             counts[row[0]] += 1
             named.update(files_of(*row))
             end = str(row[1]["sha256"]) if row[0] == "chain" else end
-    about = {"format": FORMAT, "version": version("unified-audiocaps"), "end": end, "rows": dict(sorted(counts.items()))}
+    about = {"format": FORMAT, "version": package_version(), "end": end, "rows": dict(sorted(counts.items()))}
     return {**about, "rows_sha256": digest.hexdigest()}, sorted(named)
 
 

@@ -1,8 +1,8 @@
 """Connections: SQLite by default, PostgreSQL by URL; one transaction per step, tried again where two of them collided.
 
 Conventions: times are seconds since 1970-01-01 UTC, by the clock of the PostgreSQL server where there is one, so that machines
-need not agree on theirs. A writing transaction on SQLite takes the write lock at once, so that none
-fails half-way for it. Events are appended last, so that all transactions lock rows in the same order.
+need not agree on theirs. A writing transaction on SQLite takes the write lock at once, so that none fails half-way
+for it. Events are appended last, so that all transactions lock rows in the same order.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ class Database:
     """
 
     def __init__(self, url: str, now: Callable[[], float] | None = None) -> None:
-        self.url = url
         parsed = _parsed(url)
         self.path = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
         if self.path is not None:
@@ -241,7 +240,7 @@ def _parsed(url: str) -> sa.URL:
 
 
 def _postgres_engine(url: sa.URL) -> Engine:
-    engine = sa.create_engine(
+    return sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         pool_size=10,
@@ -249,7 +248,6 @@ def _postgres_engine(url: sa.URL) -> Engine:
         pool_timeout=BUSY_TIMEOUT_S,
         connect_args={"connect_timeout": 10, "options": f"-c lock_timeout={BUSY_TIMEOUT_S}s -c timezone=UTC"},
     )
-    return engine
 
 
 def _sqlite_engine(url: str, path: Path) -> Engine:

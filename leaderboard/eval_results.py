@@ -119,15 +119,6 @@ def eval_results_files(path: Path) -> list[Path]:
     raise InputError(f"{path} holds no yaml file; expected a model's folder .eval_results, or one file of it.")
 
 
-def read_eval_results(path: Path) -> list[EvalResultEntry]:
-    """Returns the entries of a file, or of all yaml files of a folder.
-
-    Raises:
-        InputError: a file cannot be read, is too big, or holds something else than such entries; all problems at once.
-    """
-    return [entry for file in eval_results_files(path) for entry in parse_eval_results(read_bytes(file), file.name)]
-
-
 def read_bytes(path: Path) -> bytes:
     """Returns the bytes of a file of entries, one more than allowed at most.
 
@@ -168,9 +159,8 @@ def _yaml(content: bytes, name: str) -> Any:
     try:
         text = content.decode("utf-8-sig")
         depth = 0
-        for event in yaml.parse(
-            text
-        ):  # event by event: what is nested deeply takes the reader ages, and is never read to its end
+        # event by event: what is nested deeply takes the reader ages, and is never read to its end
+        for event in yaml.parse(text):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise InputError(f"{name} is nested deeper than {MAX_DEPTH} levels; expected a list of entries.")

@@ -166,7 +166,7 @@ def _records(board: Board) -> Iterable[dict[str, Any]]:
 
 
 def board_json(board: Board) -> dict[str, Any]:
-    """Returns a board as plain values, which is what the API answers.
+    """Returns a board as plain values, as `uac board --json` prints it.
 
     `benchmark` describes what was measured, `columns` has every score's name, title, direction and signature, and `rows` the
     systems in the order of the board; a value that is no finite number is null.

@@ -25,7 +25,7 @@ from .items import built_items, from_parquet, from_references, load_items, to_pa
 from .overlap_report import Overlaps
 from .rank_statistics import paired_p
 from .ranking import Board, make_board, shown_digests
-from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX, Scored, read_table, score_submission
+from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX, Scored, percentiles, read_table, score_submission
 from .store import Entry, Job, Quota, ResultRow, ResultStore
 from .submission import LOCAL_ACCOUNT, Submission, System
 from .validation import ValidationReport, bundle, by_subtask, is_taken, validate
@@ -177,7 +177,7 @@ class Hub:
         from ..dataset_scripts.built import built_set
         from ..evaluators.files import read_references
 
-        _require_admin(actor)
+        require_admin(actor)
         if bool(source) == bool(references_file):
             raise InputError(
                 "a benchmark is made from a built set (config/split) or from a file of references; name one of them."
@@ -397,7 +397,7 @@ class Hub:
             RightsError: only an admin may do this.
             InputError: there is no reason.
         """
-        _require_admin(actor)
+        require_admin(actor)
         if not reason.strip():
             raise InputError("there is no reason; say in a few words why the submission is hidden.")
         return self.store.hide(submission_id, actor.name, reason.strip())
@@ -409,7 +409,7 @@ class Hub:
             RightsError: only an admin may do this.
             StateError: it is rejected, or being received or scored.
         """
-        _require_admin(actor)
+        require_admin(actor)
         submission = self.store.get(submission_id)
         benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
         return self.store.requeue(submission_id, actor.name, benchmark.recipe, benchmark.n_steps)
@@ -420,7 +420,7 @@ class Hub:
         Raises:
             RightsError: only an admin may do this.
         """
-        _require_admin(actor)
+        require_admin(actor)
         benchmark = self.benchmark(benchmark_id)
         return self.store.rescore(benchmark, benchmark.n_steps, actor.name)
 
@@ -458,7 +458,7 @@ class Hub:
         if ranked_by is not None and ranked_by not in benchmark.metrics:
             raise UnknownNameError("metric of this benchmark", ranked_by, benchmark.metrics)
         revision = self.store.revision(benchmark)
-        key = (benchmark.id, benchmark.version, revision, scope, ranked_by)
+        key = (benchmark, revision, scope, ranked_by)  # the whole definition: what is not frozen yet may be opened with another
         found: Board | None = self._boards.get(key)
         if found is None:
             with self._building:  # of many who ask at once, one does the work
@@ -529,11 +529,10 @@ class Hub:
         a, b = (self._draws_of(results[id_], board.ranked_by, digest) for id_ in (first, second))
         if a is None or b is None:
             return Comparison(board.ranked_by, difference, None, None, None)
-        low, high = np.quantile(a - b, (0.025, 0.975))
-        return Comparison(board.ranked_by, difference, float(low), float(high), paired_p(a, b))
+        return Comparison(board.ranked_by, difference, *percentiles(a - b), paired_p(a, b))
 
     def item_scores(self, submission_id: str) -> pa.Table:
-        """Returns what every item of a published submission got under the signature that its board shows.
+        """Returns what every item of a submission got when it was scored last.
 
         Raises:
             RightsError: the benchmark's references are private.
@@ -588,7 +587,12 @@ class Hub:
             raise RightsError(f"submission {submission_id} is somebody else's; only its owner may do this.")
 
 
-def _require_admin(actor: Actor) -> None:
+def require_admin(actor: Actor) -> None:
+    """Refuses everybody but admins.
+
+    Raises:
+        RightsError: so it is.
+    """
     if not actor.is_admin:
         raise RightsError("only an admin of this hub may do this.")
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +36,7 @@ from ..dataset_scripts.errors import (
 )
 from ..dataset_scripts.progress import progress
 from ..dataset_scripts.settings import Settings
+from ..evaluators.metric import package_version
 from .backup import files_of, line_of, row_of
 from .benchmark import shipped_benchmarks
 from .copies import Changes, Row, check_empty
@@ -473,7 +473,7 @@ def _path_of(sha256: str, suffix: str) -> str:
 
 
 def _lines(rows: Sequence[Row], previous: Batch | None) -> bytes:
-    about = {"format": FORMAT, "version": version("unified-audiocaps"), "previous": previous.path if previous else ""}
+    about = {"format": FORMAT, "version": package_version(), "previous": previous.path if previous else ""}
     return b"".join([line_of(("mirror", about)), *map(line_of, rows)])
 
 

@@ -41,7 +41,7 @@ def preview(hub: Hub, benchmark_id: str) -> list[RankChange]:
     benchmark = hub.benchmark(benchmark_id)
     entries = hub.store.roster(benchmark)
     results = hub.store.results(entry.submission.id for entry in entries)
-    outdated = hub.store.outdated(benchmark)
+    outdated = [one for one in hub.store.outdated(benchmark) if one in results]  # the hub goes on meanwhile
     now = make_board(benchmark, entries, results)
     with progress(len(outdated), "scoring", "submission") as bar:
         for submission_id in outdated:

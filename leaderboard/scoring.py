@@ -113,11 +113,11 @@ def _rows(report: Report, draws: Mapping[str, Floats]) -> Iterator[ResultRow]:
         signature, results = report.signature(metric), [_of(one, metric) for one in report.groups]
         n, seconds = sum(result.n for result in results), sum(result.seconds for result in results)
         recipe = (signature.text, signature.digest)
-        yield _row(metric, metric, report.overall(metric), n, *recipe, seconds, bounds=_percentiles(draws.get(metric)))
+        yield _row(metric, metric, report.overall(metric), n, *recipe, seconds, bounds=percentiles(draws.get(metric)))
 
 
-def _percentiles(draws: Floats | None) -> tuple[float | None, float | None]:
-    """Returns the ends of the percentile interval."""
+def percentiles(draws: Floats | None) -> tuple[float | None, float | None]:
+    """Returns the ends of the 95 % percentile interval of float64[resamples]; None where there are no draws."""
     if draws is None:
         return None, None
     low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
@@ -241,7 +241,7 @@ def _retrieval(items: BenchmarkItems, embeddings: Embeddings) -> Scored:
         scope = AUDIO_TO_TEXT if result.task == AUDIO_TO_TEXT else ""
         recipe = (result.signature.text, result.signature.digest)
         for name, values in columns.items():
-            bounds = _percentiles(drawn.get(name))
+            bounds = percentiles(drawn.get(name))
             rows.append(_row(name, name, values.mean(), len(values), *recipe, 0.0, scope, bounds))
         tables.append({"group": [result.task] * len(queries), "id": queries, **columns})
         draws = draws or drawn  # text to audio comes first and is what ranks

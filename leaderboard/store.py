@@ -7,7 +7,7 @@ Guarantees:
 - results and the state `published` commit together;
 - every change of state is recorded in a hash-chained event, in the same transaction.
 
-Source: the lease and fencing pattern of job queues; limits and states of the leaderboard's design.
+Source: the lease and fencing pattern of job queues.
 """
 
 from __future__ import annotations
@@ -642,13 +642,22 @@ class ResultStore:
             return int(connection.scalar(sa.select(received + jobs)) or 0)
 
     def queue(self) -> tuple[int, int, float]:
-        """Returns how many jobs wait, how many are being scored, and the seconds that the oldest waiting one has waited."""
-        job, count = tables.job, sa.func.count()
-        query = sa.select(job.c.state, count, sa.func.min(job.c.created_at)).group_by(job.c.state)
+        """Returns how many jobs wait, how many are being scored, and the seconds that the oldest waiting one has waited.
+
+        A job whose worker fell silent waits from the end of its lease.
+        """
+        job, now = tables.job, self._db.now()
+        is_held = sa.and_(job.c.state == "running", job.c.lease_until >= now)
+        since = sa.case((job.c.state == "queued", job.c.created_at), else_=job.c.lease_until)
+        query = (
+            sa.select(is_held.label("is_held"), sa.func.count(), sa.func.min(since))
+            .where(job.c.state.in_(("queued", "running")))
+            .group_by(sa.text("is_held"))
+        )
         with self._db.reading() as connection:
-            found = {state: (int(n), float(since)) for state, n, since in connection.execute(query)}
-        waiting, since = found.get("queued", (0, 0.0))
-        return waiting, found.get("running", (0, 0.0))[0], max(0.0, self._db.now() - since) if waiting else 0.0
+            found = {bool(held): (int(n), float(first)) for held, n, first in connection.execute(query)}
+        waiting, first = found.get(False, (0, now))
+        return waiting, found.get(True, (0, now))[0], max(0.0, now - first)
 
     def check_writable(self) -> None:
         """Begins and ends a writing transaction.
@@ -663,7 +672,7 @@ class ResultStore:
 
         Args:
             owner: the worker.
-            lease_s: how long the job is its own without a sign of life.
+            lease_s: how long the job is its own without a sign of life, `MAX_LEASE_S` at most.
 
         Returns:
             The job, None when none is waiting.
@@ -682,7 +691,7 @@ class ResultStore:
                 .values(
                     state="running",
                     owner=owner,
-                    lease_until=now + lease_s,
+                    lease_until=now + min(lease_s, MAX_LEASE_S),
                     attempt=job.c.attempt + 1,
                     expirations=job.c.expirations + sa.case((job.c.state == "running", 1), else_=0),
                     progress_done=0,
@@ -709,7 +718,7 @@ class ResultStore:
         """Extends a lease and notes the progress; False when the job is no longer this worker's."""
 
         def step(tx: Transaction) -> bool:
-            values = {"lease_until": tx.now + lease_s, "progress_done": progress_done}
+            values = {"lease_until": tx.now + min(lease_s, MAX_LEASE_S), "progress_done": progress_done}
             return tx.connection.execute(tables.job.update().where(_held(job)).values(**values)).rowcount == 1
 
         return self._db.transact(step)
@@ -1034,7 +1043,8 @@ def _check_quota(tx: Transaction, account_id: str, benchmark: str, quota: Quota)
     )
     times = sorted(tx.connection.scalars(recent))
     if len(times) >= quota.per_day:
-        retry_after_s = max(1.0, times[-quota.per_day] + DAY_S - tx.now)
+        ends = times[-quota.per_day] if quota.per_day > 0 else tx.now  # none at all are allowed where a hub is closed
+        retry_after_s = max(1.0, ends + DAY_S - tx.now)
         raise LimitError(
             f"{len(times):,} submissions to {benchmark} within 24 hours; {quota.per_day:,} are allowed. The next one is possible "
             f"in {retry_after_s / 3600:.1f} hours. Rejected files and failures of the hub do not count.",
@@ -1055,12 +1065,11 @@ def _queue(tx: Transaction, submission_id: str, recipe: str, n_steps: int) -> No
         "progress_done": 0,
         "progress_total": n_steps,
         "last_error": None,
+        "created_at": tx.now,  # whoever waits, waits from here
     }
     same = (table.c.submission_id == submission_id, table.c.recipe == recipe)
     if tx.connection.execute(table.update().where(*same).values(**fresh)).rowcount == 0:
-        tx.connection.execute(
-            table.insert().values(id=new_id(), submission_id=submission_id, recipe=recipe, attempt=0, created_at=tx.now, **fresh)
-        )
+        tx.connection.execute(table.insert().values(id=new_id(), submission_id=submission_id, recipe=recipe, attempt=0, **fresh))
 
 
 def _touch_board(tx: Transaction, benchmark: str, version: int) -> None:

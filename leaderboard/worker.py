@@ -87,7 +87,7 @@ class Worker:
         """Scores until stopped.
 
         Args:
-            once: end as soon as no submission is queued or being scored anywhere.
+            once: end as soon as no submission is being validated, queued or scored anywhere.
 
         Returns:
             How many submissions this worker published.
@@ -99,8 +99,9 @@ class Worker:
                 job = self._insist(lambda: self.hub.store.claim(self.owner, self.settings.lease_s))
                 if job is not None:
                     n_published += self._score(job)
+                self._care(0.0 if once and job is None else None)
+                if job is not None:
                     continue
-                self._care(0.0 if once else None)
                 if once and self._insist(self.hub.store.n_unfinished) == 0:
                     break
                 self._stop.wait(IDLE_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -195,16 +194,12 @@ def status(as_json: AsJson = False, db: Db = None, data: Data = None, files: Fil
 
 
 def _status(store: ResultStore) -> dict[str, Any]:
-    from ..leaderboard.submission import UNFINISHED
-
-    counts = store.counts()
-    n_waiting = sum(counts.get(state, 0) for state in UNFINISHED)
-    oldest = store.submissions(n_waiting, states=UNFINISHED)[-1:] if n_waiting else []
+    n_waiting, _, oldest_s = store.queue()
     repo = Settings.from_environment().mirror
     return {
-        "submissions": counts,
+        "submissions": store.counts(),
         "unfinished": store.n_unfinished(),
-        "oldest_waiting_s": max(0.0, time.time() - oldest[0].updated_at) if oldest else None,
+        "oldest_waiting_s": oldest_s if n_waiting else None,
         "events": store.n_events(),
         "free_disk_bytes": shutil.disk_usage(store.files.folder).free,
         "mirror": _mirror_status(store, repo) if repo else None,

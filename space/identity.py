@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
 SIGN_INS = ("none", "hub")
+NOBODY = "nobody is signed in; send a Hugging Face token: Authorization: Bearer hf_..."
 KNOWN_FOR_S, UNKNOWN_FOR_S = 300.0, 30.0
 WHOAMI_TIMEOUT_S = 5.0
 SESSION_S = 14 * 86_400

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from fastapi import Body, FastAPI, Request, Response
 
-from ...dataset_scripts.errors import RightsError
-from ...leaderboard.hub import Hub
+from ...leaderboard.hub import Hub, require_admin
 from ...leaderboard.submission import Submission
 from .answers import as_json
 from .errors import refusals
@@ -58,6 +57,5 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     )
     def verify_log(request: Request) -> Response:
         """Checks the hash chain over all events and returns how many there are."""
-        if not who(request).is_admin:
-            raise RightsError("only an admin of this hub may do this.")
+        require_admin(who(request))
         return as_json({"count": hub.store.verify_events()})

@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
+from ...evaluators.metric import package_version
+
 JSON = "application/json"
 # whoever asks again sends the tag; nobody shows an answer without asking
 REVALIDATE = "no-cache"
@@ -37,8 +39,11 @@ def as_json(value: Any, status: int = 200, headers: Mapping[str, str] | None = N
 
 
 def tag_of(*parts: object) -> str:
-    """Returns a weak entity tag over parts; weak, because an answer may be compressed on its way."""
-    return f'W/"{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"'
+    """Returns a weak entity tag over parts and our version, which may tell the same otherwise.
+
+    It is weak, because an answer may be compressed on its way.
+    """
+    return f'W/"{hashlib.sha256(repr((package_version(), *parts)).encode()).hexdigest()[:24]}"'
 
 
 def is_known(request: Request, tag: str) -> bool:

@@ -58,7 +58,8 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             raise UnknownNameError("format of a board", format, ["json", *FORMATS])
         benchmark = hub.benchmark(benchmark_id, version)
         revision = hub.store.revision(benchmark)
-        tag = tag_of(_meaning(benchmark), revision, scope, ranked_by, format, limit, cursor)
+        day = _today() if format == "bibtex" else None  # which names it
+        tag = tag_of(_meaning(benchmark), revision, scope, ranked_by, format, limit, cursor, day)
         if is_known(request, tag):
             return unchanged(tag)
         if format == "json" and (limit is not None or cursor is not None):

@@ -33,7 +33,6 @@ from .answers import as_json
 logger = logging.getLogger(__name__)
 
 RETRY_S = 5
-SHOWN_NAMES = 20
 
 
 class ProblemAnswer(BaseModel):
@@ -144,10 +143,19 @@ def error_answer(error: Exception, folders: tuple[Path, ...] = (), code: str | N
         headers["Retry-After"] = str(RETRY_S)
     elif status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    for folder in folders:
-        message = message.replace(f"{folder}/", "").replace(str(folder), "the hub")
-    listed = [asdict(problem) for problem in problems]
+    listed = [
+        {**asdict(one), "message": without_folders(one.message, folders), "hint": without_folders(one.hint, folders)}
+        for one in problems
+    ]
+    message = without_folders(message, folders)
     return as_json({"error": code or word, "message": message, "problems": listed, "n_problems": total, **more}, status, headers)
+
+
+def without_folders(text: str, folders: tuple[Path, ...]) -> str:
+    """Returns a message without the names of folders of this machine."""
+    for folder in folders:
+        text = text.replace(f"{folder}/", "").replace(str(folder), "the hub")
+    return text
 
 
 def _unforeseen(error: Exception) -> Response:

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from ...leaderboard.benchmark import shipped_benchmarks
 from ...leaderboard.hub import Hub
 from ...leaderboard.validation import max_bytes
-from ..identity import Identity, SignInError, check_sender
+from ..identity import NOBODY, Identity, SignInError, check_sender
 from ..limits import RateLimits, address_of
 from .errors import BodyTooBigError, MalformedError, error_answer, machine_folders
 from .traffic import Traffic
@@ -101,7 +101,7 @@ class Gate:
         if scope["path"] not in FREE and not (actor and actor.is_admin):
             self._limits.take(f"account {actor.name}" if actor else address)
         if actor is None and not is_reading and scope["path"] not in OPEN_TO_ALL:
-            raise SignInError("nobody is signed in; send a Hugging Face token: Authorization: Bearer hf_...")
+            raise SignInError(NOBODY)
         scope.setdefault("state", {})["actor"] = actor
 
 

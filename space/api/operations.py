@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI, Response
 
+from ...evaluators.metric import package_version
 from ...leaderboard.hub import Hub
 from ...leaderboard.submission import STATES
 from .answers import as_json
@@ -65,11 +65,4 @@ def _store_lines(hub: Hub) -> Iterator[str]:
         yield f"# TYPE uac_{name} gauge"
         yield f"uac_{name} {value}"
     yield "# TYPE uac_build_info gauge"
-    yield f'uac_build_info{{version="{_version()}"}} 1'
-
-
-def _version() -> str:
-    try:
-        return version("unified-audiocaps")
-    except PackageNotFoundError:  # run from a checkout
-        return "unknown"
+    yield f'uac_build_info{{version="{package_version()}"}} 1'

@@ -13,7 +13,7 @@ from ...dataset_scripts.errors import InputError, RightsError, UnknownNameError
 from ...leaderboard.csv_text import problems_csv
 from ...leaderboard.hub import Actor, Hub
 from ...leaderboard.submission import STATES
-from ..identity import SignInError
+from ..identity import NOBODY, SignInError
 from .answers import cursor, dumps, parts_of, tagged
 from .errors import refusals, tagged_refusals
 from .models import SubmissionAnswer, SubmissionsAnswer
@@ -36,7 +36,7 @@ def who(request: Request) -> Actor:
     """
     actor: Actor | None = request.state.actor
     if actor is None:
-        raise SignInError("nobody is signed in; send a Hugging Face token: Authorization: Bearer hf_...")
+        raise SignInError(NOBODY)
     return actor
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ...dataset_scripts.errors import UnknownNameError
 from ...leaderboard.hub import Hub
 from ...leaderboard.submission import Submission
-from .errors import machine_folders
+from .errors import machine_folders, without_folders
 
 HIDDEN_CAUSE = "scoring failed; the references are private, so the reason stands in the hub's log only"
 _FOLDERS = re.compile(r"(?<![\w:/])/(?:[\w.@+~-]+/)+")
@@ -46,8 +47,8 @@ class Telling:
 
     def _cause(self, found: Submission, text: str) -> str:
         """Returns why scoring failed, which may be any error of any package, as far as it is anybody's business."""
-        if self._hub.benchmark(found.benchmark, found.benchmark_version).is_private:
-            return HIDDEN_CAUSE
-        for folder in self._folders:
-            text = text.replace(f"{folder}/", "").replace(str(folder), "the hub")
-        return _FOLDERS.sub("", text)
+        try:
+            is_private = self._hub.benchmark(found.benchmark, found.benchmark_version).is_private
+        except UnknownNameError:  # it came with another version of this package: nobody knows whether it was private
+            is_private = True
+        return HIDDEN_CAUSE if is_private else _FOLDERS.sub("", without_folders(text, self._folders))

@@ -9,7 +9,7 @@ import gradio as gr
 
 from ...leaderboard.hub import Hub
 from ...leaderboard.ranking import Board
-from ...leaderboard.submission import Submission
+from ..api.telling import Telling
 
 REFRESH_S = 3
 N_RECENT = 10
@@ -20,12 +20,13 @@ def render(hub: Hub) -> None:
     """Adds the components of the page to the surrounding blocks."""
     first = hub.benchmarks()[0]
     titles = {benchmark.id: benchmark.title for benchmark in hub.benchmarks()}
+    telling = Telling(hub)
 
     def show(benchmark_id: str) -> tuple[int, str, gr.Dataframe, str, gr.Dataframe]:
         changed_at = hub.store.n_events()
         board = hub.board(benchmark_id)
         headers, rows = table(board)
-        recent = [_queue_row(submission, titles) for submission in hub.store.submissions(N_RECENT)]
+        recent = [_queue_row(one, titles) for one in telling.submissions(hub.store.submissions(N_RECENT))]
         return (
             changed_at,
             _about(board),
@@ -120,7 +121,7 @@ def _signatures(board: Board) -> str:
     return "\n".join(lines)
 
 
-def _queue_row(submission: Submission, titles: dict[str, str]) -> list[str]:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(submission.created_at))
-    title = titles.get(submission.benchmark, submission.benchmark)
-    return [when, submission.system, title, submission.state, submission.error or ""]
+def _queue_row(told: dict[str, Any], titles: dict[str, str]) -> list[str]:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(told["created_at"]))
+    title = titles.get(told["benchmark"], told["benchmark"])
+    return [when, told["system"], title, told["state"], told["error"] or ""]

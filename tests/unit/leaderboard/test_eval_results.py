@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unified_audiocaps.dataset_scripts.errors import InputError, LimitError, RightsError, StateError
 from unified_audiocaps.dataset_scripts.settings import Settings
-from unified_audiocaps.leaderboard.eval_results import MAX_BYTES, eval_results_yaml, parse_eval_results, read_eval_results
+from unified_audiocaps.leaderboard.eval_results import (
+    MAX_BYTES,
+    eval_results_files,
+    eval_results_yaml,
+    parse_eval_results,
+    read_bytes,
+)
 from unified_audiocaps.leaderboard.exports import board_csv
 from unified_audiocaps.leaderboard.hub import LOCAL, Actor, Hub
 from unified_audiocaps.leaderboard.ranking import BoardRow
@@ -112,7 +118,7 @@ def test_reports_do_not_leave_as_scores_of_ours(hub: Hub, tmp_path: Path) -> Non
 
 def test_entries_come_back_as_they_were_written(tmp_path: Path) -> None:
     given = entry(date="2026-01-15", notes="beam 4", source={"url": "https://x.org/log", "name": "Log", "user": "ana"})
-    (one,) = read_eval_results(write(tmp_path / "a.yaml", given))
+    (one,) = parse_eval_results(write(tmp_path / "a.yaml", given).read_bytes())
     told = (one.dataset_id, one.task_id, one.value, one.date, one.notes, one.source_url, one.source_name, one.source_user)
     assert told == ("lab/data", "own_v1_cider_d", 0.5, "2026-01-15", "beam 4", "https://x.org/log", "Log", "ana")
 
@@ -126,11 +132,11 @@ def test_a_folder_is_all_its_yaml_files(tmp_path: Path) -> None:
     folder = tmp_path / ".eval_results"
     folder.mkdir()
     with pytest.raises(InputError, match="holds no yaml file"):
-        read_eval_results(folder)
+        eval_results_files(folder)
     write(folder / "b.yml", entry("second"))
     write(folder / "a.yaml", entry("first"))
     (folder / "notes.txt").write_text("no yaml: [")
-    assert [one.task_id for one in read_eval_results(folder)] == ["first", "second"]
+    assert [file.name for file in eval_results_files(folder)] == ["a.yaml", "b.yml"]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +204,7 @@ def test_whatever_comes_is_read_or_told(content: bytes) -> None:
 
 def test_missing_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
-        read_eval_results(tmp_path / "x.yaml")
+        read_bytes(tmp_path / "x.yaml")
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,15 @@ def test_a_board_is_made_anew_only_when_something_changed(hub, file, clock):
     assert [row.system.name for row in hub.board("tiny").rows] == ["B"]
 
 
+def test_the_empty_board_of_a_benchmark_that_is_opened_is_made_anew(hub, tmp_path):
+    before = hub.board("adc")
+    assert not before.benchmark.is_frozen
+    file = references(tmp_path / "r.jsonl")
+    opened = hub.create_benchmark("adc", references_file=file, metrics=("bleu",), primary_metric="bleu")
+    assert (opened.version, hub.store.revision(opened)) == (before.benchmark.version, before.revision)
+    assert (hub.board("adc").benchmark, hub.board("adc").ranked_by) == (opened, "bleu")
+
+
 def test_boards_by_another_metric_and_what_there_is_not(hub, file):
     hub.submit(file(), "tiny", "A")
     score_all(hub)

@@ -178,6 +178,14 @@ def test_what_is_said_of_a_system_is_taken_over_and_nothing_is_taken_back(store,
     assert described[1]["detail"] == {"organisation": "ETH Zurich"}
 
 
+def test_a_quota_of_none_closes_a_hub(store, benchmark_def):
+    with pytest.raises(LimitError, match=r"0 submissions to tiny within 24 hours; 0 are allowed.*in 24\.0 hours"):
+        store.receive(benchmark_def, System("A"), b"1", ".jsonl", quota=Quota(0))
+    send(store, benchmark_def, "A", b"1")
+    with pytest.raises(LimitError, match="1 submissions to tiny within 24 hours; 0 are allowed"):
+        store.receive(benchmark_def, System("A"), b"2", ".jsonl", quota=Quota(0))
+
+
 def test_quota_counts_what_was_scored_within_a_day(store, benchmark_def, clock):
     quota = Quota(2)
     first = send(store, benchmark_def, "A", b"1", quota=quota)
@@ -326,6 +334,32 @@ def test_dead_workers_do_not_count_as_errors_but_end_after_ten(store, benchmark_
     assert (failed.state, failed.error_code) == ("failed", "E_WORKERS_DIED")
     assert "10 workers died" in failed.error
     assert store.n_unfinished() == 0
+
+
+def test_a_lease_longer_than_any_is_cut_and_keeps_its_job(store, benchmark_def, clock):
+    send(store, benchmark_def)
+    job = store.claim("w", 10 * MAX_LEASE_S)
+    assert store.claim("other", LEASE_S) is None
+    assert store.renew(job, 10 * MAX_LEASE_S, 1)
+    assert store.claim("other", LEASE_S) is None
+    clock.now += MAX_LEASE_S + 1
+    assert store.claim("other", LEASE_S) is not None
+
+
+def test_the_queue_tells_how_long_nobody_has_worked(store, benchmark_def, clock):
+    assert store.queue() == (0, 0, 0.0)
+    submission = send(store, benchmark_def)
+    clock.now += 7
+    assert store.queue() == (1, 0, pytest.approx(7))
+    job = claim(store)
+    assert store.queue() == (0, 1, 0.0)
+    clock.now += LEASE_S + 5
+    assert store.queue() == (1, 0, pytest.approx(5))  # its worker died: what nobody holds waits
+    assert store.finish(job, [result_row()])
+    clock.now += 86_400
+    store.requeue(submission.id, "chief", benchmark_def.recipe, 2)
+    clock.now += 3
+    assert store.queue() == (1, 0, pytest.approx(3))  # not since it was sent
 
 
 @pytest.mark.parametrize("by_s", [7_200.0, -7_200.0, -10 * MAX_LEASE_S], ids=["+2h", "-2h", "-10h"])

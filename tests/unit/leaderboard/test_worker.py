@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
@@ -85,6 +86,16 @@ def run_once(place: Place, settings: Settings = QUICK) -> int:
     with running(Worker(place, settings)) as found:
         pass
     return found[0]
+
+
+def test_what_was_left_over_is_looked_after_while_the_queue_is_long(place, hub, send):
+    queued = [send(f"S{number}").id for number in range(3)]
+    left, _ = hub.store.receive(hub.benchmark("tiny"), System("left"), predictions(dog="left over"), ".jsonl")
+    with hub.store._db.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE submission SET updated_at = updated_at - 100 WHERE id = :id"), {"id": left.id})
+    assert run_once(place) == 4
+    taken = next(event["number"] for event in hub.store.events(left.id) if event["kind"] == "validating")
+    assert taken < next(event["number"] for event in hub.store.events(queued[-1]) if event["kind"] == "published")
 
 
 def test_what_is_published_is_what_score_says(place, hub, send):

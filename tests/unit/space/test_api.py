@@ -4,6 +4,9 @@ import json
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -18,8 +21,9 @@ from unified_audiocaps.dataset_scripts.errors import (
     UnknownNameError,
 )
 from unified_audiocaps.leaderboard.submission import System
-from unified_audiocaps.space.api import boards
+from unified_audiocaps.space.api import answers, boards, operations
 from unified_audiocaps.space.api.errors import error_answer
+from unified_audiocaps.space.api.telling import HIDDEN_CAUSE
 
 from .served import IDS, bearer, client_of, make_hub, predictions, publish, score, send
 
@@ -284,6 +288,43 @@ def test_an_owner_takes_back_and_an_admin_hides_and_requeues(hub, client):
     assert client.get("/api/v1/admin/verify-log").json() == {"count": hub.store.n_events()}
 
 
+def test_another_version_of_the_package_makes_other_tags(hub, client, monkeypatch):
+    for path in ("leaderboard/open", "systems"):
+        tag = client.get(f"/api/v1/{path}").headers["etag"]
+        assert client.get(f"/api/v1/{path}", headers={"If-None-Match": tag}).status_code == 304
+        with monkeypatch.context() as patch:
+            patch.setattr(answers, "package_version", lambda: "99")
+            assert client.get(f"/api/v1/{path}", headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_bibtex_names_the_day_it_is_asked_for(hub, client, monkeypatch):
+    publish(hub, "A", 0.5)
+    for day in ("2031-01-31", "2031-02-01"):
+        monkeypatch.setattr(boards, "_today", lambda day=day: date.fromisoformat(day))
+        assert day in client.get("/api/v1/leaderboard/open?format=bibtex").text
+
+
+def test_a_failed_submission_to_what_is_gone_hides_no_other(hub, client):
+    gone = replace(hub.benchmark("open"), id="gone")
+    sent, _ = hub.store.receive(gone, System("A"), b"1", ".jsonl")
+    hub.store.accept(sent.id, 4, gone.recipe, 2)
+    hub.store.fail(hub.store.claim("w", 20.0), "no benchmark is called 'gone'", 1)
+    publish(hub, "B", 0.5)
+    found = client.get("/api/v1/submissions").json()["submissions"]
+    assert [(one["system"], one["state"], one["error"]) for one in found] == [
+        ("B", "published", None),
+        ("A", "failed", HIDDEN_CAUSE),
+    ]
+
+
+def test_a_queue_whose_worker_died_is_not_served(hub, client):
+    send(client)
+    hub.store.claim("w", operations.LATE_S / 1e6)
+    hub.store._db._clock = lambda: time.time() + 2 * operations.LATE_S
+    ready = client.get("/api/v1/readyz").json()
+    assert (ready["waiting"], ready["running"], ready["is_queue_served"]) == (1, 0, False)
+
+
 # -- operations ------------------------------------------------------------------------------------------------------------------
 
 
@@ -427,3 +468,10 @@ def test_the_schema_names_every_error_and_who_has_to_sign_in(client):
             if int(status) >= 400
         }
         assert shapes <= {"ErrorAnswer", "RejectedAnswer"}, path
+
+
+def test_problems_name_no_folder_of_the_machine():
+    problem = Problem("E_X", "/srv/hub/data/x.parquet is cut", hint="rm /srv/hub/data/x.parquet")
+    body = json.loads(bytes(error_answer(InputError("/srv/hub is bad.", [problem]), (Path("/srv/hub"),)).body))
+    told = (body["message"], body["problems"][0]["message"], body["problems"][0]["hint"])
+    assert told == ("the hub is bad.", "data/x.parquet is cut", "rm data/x.parquet")
