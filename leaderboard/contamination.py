@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from ..dataset_scripts.arrays import record_batch
 from ..dataset_scripts.built import BuiltSet, built_set
@@ -485,38 +484,3 @@ def _compared(asked: _Comparison) -> _Met:
 
 
 # -- scores over clean clips ---------------------------------------------------------------------------------------------------
-
-
-def clean_ids(ids: Sequence[str], found: Iterable[Contamination], level: str = "segment") -> tuple[str, ...]:
-    """Returns the clips that none of the compared systems is known to have been trained on, in the order of `ids`.
-
-    Args:
-        ids: all clips of the benchmark.
-        found: what is known about each of the systems; about one of level `unknown` that is not everything.
-        level: see `Contamination.tainted`.
-    """
-    tainted = frozenset[str]().union(*(one.tainted(level) for one in found))
-    return tuple(one for one in ids if one not in tainted)
-
-
-def clean_mask(ids: Sequence[str], tainted: Collection[str]) -> NDArray[np.bool_]:
-    """Returns bool[n]: which of `ids` are not in `tainted`."""
-    known = frozenset(tainted)
-    return np.array([one not in known for one in ids], bool)
-
-
-def mean_over_clean(per_item: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-    """Returns float64[k], the mean over the clean clips; None if no clip is clean.
-
-    The values stay those of the full pool: metrics such as CIDEr-D and DATE depend on it, and a smaller pool is another test.
-
-    Args:
-        per_item: float64[n, k], per clip and metric.
-        mask: bool[n], which clips are clean.
-
-    Raises:
-        InputError: the two do not belong together.
-    """
-    if per_item.ndim != 2 or mask.shape != per_item.shape[:1]:
-        raise InputError(f"values of shape {per_item.shape} and a mask of shape {mask.shape}; expected [n, k] and [n].")
-    return np.asarray(per_item[mask].mean(axis=0), np.float64) if mask.any() else None

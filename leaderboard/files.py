@@ -57,12 +57,15 @@ class FileStore:
             InputError: it cannot be read.
             StorageError: the disk is full or refuses; nothing was kept.
         """
-        aside = self.folder / f".{secrets.token_hex(8)}"
-        digest = hashlib.sha256()
         try:
+            known = atomic.sha256_of(source)
+            if self.path(known, suffix).exists():
+                return known
             stream = source.open("rb")
         except OSError as error:
             raise InputError(f"{source} cannot be read: {error.strerror}.") from None
+        aside = self.folder / f".{secrets.token_hex(8)}"
+        digest = hashlib.sha256()
         try:
             with stream, aside.open("wb") as copy:
                 while block := stream.read(_BLOCK_BYTES):

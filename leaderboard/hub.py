@@ -424,6 +424,11 @@ class Hub:
         benchmark = self.benchmark(benchmark_id)
         return self.store.rescore(benchmark, benchmark.n_steps, actor.name)
 
+    def recipe_of(self, job: Job) -> str:
+        """Returns what this version of the package scores a job's submission with."""
+        submission = self.store.get(job.submission_id)
+        return self.benchmark(submission.benchmark, submission.benchmark_version).recipe
+
     def score(self, job: Job, done: Callable[[], None] = lambda: None) -> list[ResultRow]:
         """Scores the submission of a job; its per-item scores and draws are on disk when this returns.
 

@@ -283,7 +283,7 @@ class ResultStore:
         found = self._get(tx.connection, submission_id)
         if found.provenance != "verified" or found.state not in {"rejected", "failed", "withdrawn", "superseded"}:
             return found, found.state == "received"
-        if quota is not None and found.state in {"rejected", "failed"}:
+        if quota is not None:  # it will be scored anew, whatever it cost before
             account_id = tx.connection.scalar(sa.select(tables.account.c.id).where(tables.account.c.name == account))
             _check_quota(tx, str(account_id), found.benchmark, quota)
         table = tables.submission
@@ -293,7 +293,7 @@ class ResultStore:
             table.c.benchmark_version == found.benchmark_version,
         )
         attempt = (tx.connection.scalar(newest) or 0) + 1
-        self._set_state(tx, found, "received", account, {"reason": "sent again"}, attempt_no=attempt)
+        self._set_state(tx, found, "received", account, {"reason": "sent again"}, attempt_no=attempt, created_at=tx.now)
         return self._get(tx.connection, submission_id), True
 
     def accept(
@@ -735,24 +735,33 @@ class ResultStore:
 
         return self._db.transact(step)
 
-    def finish(self, job: Job, results: Sequence[ResultRow]) -> bool:
+    def finish(self, job: Job, results: Sequence[ResultRow], recipe: str | None = None) -> bool:
         """Publishes: results, job and submission in one transaction.
 
         Of a system's submissions to a benchmark the newest attempt stays on the board; older ones are superseded. Results that
         are there already are left as they are.
+
+        Args:
+            job: the claim.
+            results: its numbers.
+            recipe: what they were made with, where that is not what the job asks for: a worker of another version of this package
+                scores with its own metrics. The job keeps that recipe, so that the submission is scored again by the present one.
 
         Returns:
             False when the job was given to another worker or cancelled meanwhile; then nothing is written.
         """
 
         def step(tx: Transaction) -> bool:
-            values = {"state": "done", "lease_until": None, "progress_done": tables.job.c.progress_total, "last_error": None}
+            values: dict[str, Any] = {"state": "done", "lease_until": None, "last_error": None}
+            values["progress_done"] = tables.job.c.progress_total
+            if recipe not in {None, job.recipe} and not _has_job(tx, job.submission_id, str(recipe)):
+                values["recipe"] = recipe
             if tx.connection.execute(tables.job.update().where(_held(job)).values(**values)).rowcount != 1:
                 return False
             found = self._get(tx.connection, job.submission_id)
             self._write_results(tx, job.submission_id, results)
             digests = sorted({f"{row.metric}:{row.digest}" for row in results})
-            detail = {"attempt": job.attempt, "recipe": job.recipe, "signatures": digests}
+            detail = {"attempt": job.attempt, "recipe": recipe or job.recipe, "signatures": digests}
             if found.state == "scoring":
                 self._publish(tx, found, detail)
             else:
@@ -889,7 +898,9 @@ class ResultStore:
             if errors >= max_attempts:
                 self._fail(tx, job, code, error, errors=errors)
                 return True
-            pause_s = min(BACKOFF_S * 2 ** max(0, errors - 1), MAX_PAUSE_S / 2) if counts else 10 * BACKOFF_S
+            # troubles of the machine have no count of their own: claims tell how long they have been going on
+            doublings = errors - 1 if counts else min(job.attempt, 10)
+            pause_s = min(BACKOFF_S * 2 ** max(0, doublings), MAX_PAUSE_S / 2)
             values = {"state": "queued", "owner": None, "lease_until": None, "errors": errors, "last_error": error}
             tx.connection.execute(tables.job.update().where(_held(job)).values(**values, not_before=tx.now + pause_s))
             self._back_to_queue(tx, job, {"code": code, "error": error, "errors": errors, "pause_s": pause_s})
@@ -1072,6 +1083,12 @@ def _queue(tx: Transaction, submission_id: str, recipe: str, n_steps: int) -> No
         tx.connection.execute(table.insert().values(id=new_id(), submission_id=submission_id, recipe=recipe, attempt=0, **fresh))
 
 
+def _has_job(tx: Transaction, submission_id: str, recipe: str) -> bool:
+    table = tables.job
+    same = sa.select(table.c.id).where(table.c.submission_id == submission_id, table.c.recipe == recipe)
+    return tx.connection.scalar(same) is not None
+
+
 def _touch_board(tx: Transaction, benchmark: str, version: int) -> None:
     table = tables.board
     same = (table.c.benchmark == benchmark, table.c.benchmark_version == version)
@@ -1111,7 +1128,7 @@ def _published(tx: Transaction, of: Submission) -> list[Submission]:
 
 def _outdated(benchmark: Benchmark) -> sa.Select[Any]:
     table, job = tables.submission, tables.job
-    known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe)
+    known = sa.select(job.c.submission_id).where(job.c.recipe == benchmark.recipe, job.c.state != "failed")
     return (
         sa.select(table.c.id)
         .where(*_on_board(benchmark), table.c.provenance == "verified", table.c.id.not_in(known))

@@ -46,7 +46,6 @@ _HEADER = "uac"
 _ECHO, _SHOWN = 60, 500
 _LINES_PER_ROW = 10
 _UNKNOWN_HINT = "ids are the dataset's `id`, its upstream key or its file name"
-_EMBEDDINGS = ".safetensors"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ refused by the store. Between jobs a worker looks after submissions that nobody 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import multiprocessing
 import os
@@ -38,6 +39,8 @@ POLL_S = 0.2
 IDLE_S = 0.5
 CARE_S = 5.0  # between two looks at submissions that nobody works on
 RESTART_S = 1.0
+# the disk is full, broken or read-only, or there are too many open files: no fault of a submission
+MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
 GRACE_S = 25.0  # a machine that shuts down waits 30 s before it kills
 
 
@@ -154,7 +157,7 @@ class Worker:
         if results is None:
             return False
         try:
-            is_ours = self._insist(lambda: self.hub.store.finish(job, results))
+            is_ours = self._insist(lambda: self.hub.store.finish(job, results, self.hub.recipe_of(job)))
         except Exception as error:  # numbers that no database keeps are written to the submission, and the loop goes on
             logger.exception("the results of submission %s could not be kept", job.submission_id)
             text = f"the results could not be kept ({type(error).__name__})"
@@ -281,7 +284,9 @@ def _score_jobs(place: Place, pipe: Connection) -> None:
             except UnifiedAudioCapsError as error:
                 pipe.send(("trouble", ("E_SCORING", str(error))))
             except OSError as error:
-                pipe.send(("trouble", ("E_MACHINE", f"{type(error).__name__}: {error}", False)))
+                is_machine = error.errno in MACHINE_ERRORS
+                code = "E_MACHINE" if is_machine else "E_SCORING"
+                pipe.send(("trouble", (code, f"{type(error).__name__}: {error}", not is_machine)))
             except MemoryError:
                 pipe.send(("trouble", ("E_MEMORY_LIMIT", "there was not enough memory")))
             except Exception as error:  # whatever went wrong is written to the submission, never swallowed

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ...dataset_scripts.errors import InputError, Problem, RightsError, UnifiedAudioCapsError
 from ...leaderboard.hub import Hub
+from ..api.errors import machine_folders, without_folders
 from ..identity import Identity
 
 PROBLEM_WIDTHS = ["70px", "150px", "220px", "380px", "300px"]
@@ -21,7 +22,7 @@ def render(hub: Hub, identity: Identity) -> None:
         hub: takes the files.
         identity: tells who sends them; a page that shows a button proves nothing.
     """
-    first = hub.benchmarks()[0]
+    first, folders = hub.benchmarks()[0], machine_folders(hub)
 
     def check(file: str | None, benchmark_id: str) -> tuple[str, gr.Dataframe]:
         if not file:
@@ -29,7 +30,7 @@ def render(hub: Hub, identity: Identity) -> None:
         try:
             report = hub.validate(Path(file), benchmark_id)
         except UnifiedAudioCapsError as error:
-            return f"**The file cannot be read.**\n\n```\n{error}\n```", _problems([])
+            return f"**The file cannot be read.**\n\n```\n{without_folders(str(error), folders)}\n```", _problems([])
         findings = [*report.problems, *report.warnings]
         if not report.is_valid:
             hidden = report.n_problems - len(report.problems)
@@ -50,7 +51,7 @@ def render(hub: Hub, identity: Identity) -> None:
         except InputError as error:
             return f"**Not submitted.** {error.headline}", _problems(list(error.problems))
         except UnifiedAudioCapsError as error:
-            return f"**Not submitted.** {error}", _problems([])
+            return f"**Not submitted.** {without_folders(str(error), folders)}", _problems([])
         verdict = "Queued" if is_new else f"These bytes were submitted before and are {submission.state}"
         link = f"[board](./?benchmark={benchmark_id})"
         return f"**{verdict}:** submission `{submission.id}`. It appears on the {link} when it is scored.", _problems([])

@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import built_set
-from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
+from unified_audiocaps.dataset_scripts.errors import InputError
 from unified_audiocaps.dataset_scripts.marking import Exclusion
 from unified_audiocaps.dataset_scripts.mixture import mix
 from unified_audiocaps.dataset_scripts.overlap import overlaps
@@ -20,10 +19,7 @@ from unified_audiocaps.leaderboard import contamination as module
 from unified_audiocaps.leaderboard.contamination import (
     ClipSet,
     Contamination,
-    clean_ids,
-    clean_mask,
     contamination,
-    mean_over_clean,
     parse_training_data,
 )
 
@@ -337,32 +333,6 @@ def test_a_second_call_compares_nothing(tmp_path: Path, data: Path, clips: ClipS
     build("audiocaps_v2", raw=audiocaps(tmp_path / "v2", "train", (W, 0)), out=data, force=True)
     assert found(clips, data, "audiocaps_v2").item_ids == ids_of(clips, W)
     assert read == [1]
-
-
-# -- scores over clean clips ---------------------------------------------------------------------------------------------------
-
-
-def test_the_same_clips_are_clean_for_all_systems() -> None:
-    systems = [Contamination("test_items", ("b",), ("c",)), Contamination("test_items", ("d",)), Contamination("unknown")]
-    ids = ("d", "c", "b", "a")
-    assert clean_ids(ids, systems) == ("c", "a")
-    assert clean_ids(ids, systems, level="recording") == ("a",)
-    assert clean_ids(ids, []) == ids
-    with pytest.raises(UnknownNameError, match="no level is called 'clip'"):
-        clean_ids(ids, systems, level="clip")
-
-
-def test_means_over_clean_clips() -> None:
-    mask = clean_mask(["a", "b", "c"], ["b", "elsewhere"])
-    assert mask.tolist() == [True, False, True]
-    found_ = mean_over_clean(np.array([[1.0, 10.0], [100.0, 100.0], [2.0, 30.0]]), mask)
-    assert found_ is not None
-    assert found_.tolist() == [1.5, 20.0]
-    assert mean_over_clean(np.ones((3, 2)), clean_mask("abc", "abc")) is None
-    assert clean_mask([], []).dtype == bool
-    for values in (np.ones((2, 2)), np.ones(3)):
-        with pytest.raises(InputError, match="expected \\[n, k\\] and \\[n\\]"):
-            mean_over_clean(values, mask)
 
 
 # -- real files ----------------------------------------------------------------------------------------------------------------

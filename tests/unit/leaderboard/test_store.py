@@ -317,11 +317,48 @@ def test_errors_are_retried_with_a_growing_pause_then_failed(store, benchmark_de
 
 def test_troubles_of_the_machine_never_fail_a_submission(store, benchmark_def, clock):
     submission = send(store, benchmark_def)
-    for _ in range(30):
+    pauses_s = [min(2.0 ** (attempt + 1), 300.0) for attempt in range(1, 31)]
+    for pause_s in pauses_s:
         assert store.fail(claim(store), "disk is full", 1, code="E_MACHINE", counts=False)
-        clock.now += 21
+        clock.now += pause_s - 0.5
+        assert store.claim("w", LEASE_S) is None
+        clock.now += 1
     assert store.get(submission.id).state == "queued"
     assert store.finish(claim(store), [result_row()])
+
+
+def test_a_worker_of_another_version_leaves_the_submission_to_be_scored_again(store, benchmark_def):
+    submission = send(store, benchmark_def)
+    assert store.finish(claim(store), [result_row()], "another version")
+    assert store.get(submission.id).state == "published"
+    assert store.rescore(benchmark_def, 2) == 1
+    job = claim(store)
+    assert job.recipe == benchmark_def.recipe
+    assert store.finish(job, [result_row(digest="89abcdef")], benchmark_def.recipe)
+    assert store.rescore(benchmark_def, 2) == 0
+
+
+def test_a_rescoring_that_failed_is_queued_by_the_next_one(store, benchmark_def):
+    send(store, benchmark_def)
+    assert store.finish(claim(store), [result_row()], "another version")
+    assert store.rescore(benchmark_def, 2) == 1
+    assert store.fail(claim(store), "no encoder", 1)
+    assert store.rescore(benchmark_def, 2) == 1
+
+
+def test_what_is_sent_again_counts_again(store, benchmark_def, clock):
+    quota = Quota(1)
+    sent = {"account": "anna", "quota": quota}
+    submission, _ = store.receive(benchmark_def, System("A"), b"x", ".csv", **sent)
+    store.accept(submission.id, 3, benchmark_def.recipe, 2)
+    store.withdraw(submission.id, "anna")
+    with pytest.raises(LimitError, match="1 are allowed"):
+        store.receive(benchmark_def, System("A"), b"x", ".csv", **sent)
+    clock.now += 86_401
+    again, is_open = store.receive(benchmark_def, System("A"), b"x", ".csv", **sent)
+    assert (again.id, is_open, again.created_at) == (submission.id, True, clock.now)
+    with pytest.raises(LimitError, match="1 are allowed"):
+        store.receive(benchmark_def, System("B"), b"y", ".csv", **sent)
 
 
 def test_dead_workers_do_not_count_as_errors_but_end_after_ten(store, benchmark_def, clock):
