@@ -55,10 +55,11 @@ def run(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[None]:
             running.popleft()
             yield
     finally:
-        for one in running:
-            ray.cancel(one)
+        # No task is cancelled: a cancellation that meets the end of its task aborts the whole process (a known defect of Ray).
         if is_ours:
             ray.shutdown()
+        elif running:
+            ray.wait(list(running), num_returns=len(running))
 
 
 def _build(job: tuple[Any, ...]) -> None:
