@@ -21,7 +21,7 @@ from ..dataset_scripts.errors import UnknownNameError
 from ..dataset_scripts.source import SOURCES, source
 from .benchmark import Benchmark
 from .csv_text import csv_table
-from .ranking import PRIVATE_DECIMALS, Board, BoardColumn, BoardRow
+from .ranking import Board, BoardColumn, BoardRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -165,25 +165,24 @@ def _records(board: Board) -> Iterable[dict[str, Any]]:
         yield record
 
 
-def board_json(board: Board) -> dict[str, Any]:
-    """Returns a board as plain values, as `uac board --json` prints it.
+def board_json(board: Board, start: int = 0, end: int | None = None) -> dict[str, Any]:
+    """Returns a board as plain values, as the API and `uac board --json` tell it.
 
     `benchmark` describes what was measured, `columns` has every score's name, title, direction and signature, and `rows` the
-    systems in the order of the board; a value that is no finite number is null.
+    systems in the order of the board, from place `start` up to `end`; a value that is no finite number is null.
     """
     difference = board.minimal_detectable_difference
-    if difference is not None and board.benchmark.is_private:
-        difference = round(difference, PRIVATE_DECIMALS)
     return {
         "benchmark": board.benchmark.describe(),
         "ranked_by": board.ranked_by,
         "scope": board.scope,
         "compared": board.compared,
-        "minimal_detectable_difference": _finite(difference),
+        "minimal_detectable_difference": None if difference is None else _finite(board.benchmark.told(difference)),
         "notes": list(board.notes),
         "revision": board.revision,
         "columns": [asdict(column) for column in board.columns],
-        "rows": [_row_json(row) for row in board.rows],
+        "n_rows": len(board.rows),
+        "rows": [_row_json(row) for row in board.rows[start:end]],
     }
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newes
 from .bounded import ending_of
 from .eval_results import eval_results_files, parse_eval_results, read_bytes, reported
 from .items import built_items, from_parquet, from_references, load_items, to_parquet
+from .kept import Kept
 from .overlap_report import Overlaps
 from .rank_statistics import paired_p
 from .ranking import Board, make_board, shown_digests
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 BOARDS_KEPT = 64
 DRAWS_KEPT = 2_000
+CLIP_SETS_KEPT = 100
 VALIDATION_CUT_OFF_S = 60.0
 VALIDATION_TRIES = 5
 
@@ -61,7 +62,7 @@ LOCAL = Actor(LOCAL_ACCOUNT, is_admin=True)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same clips.
+    """Two systems on the same clips; numbers are rounded where references are private.
 
     Attributes:
         metric: what they are compared by.
@@ -78,26 +79,6 @@ class Comparison:
     p_value: float | None
 
 
-class _Cache:
-    """The newest values of a function; threads may ask at once."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._lock = size, threading.Lock()
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
-
-    def get(self, key: Any) -> Any:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Any, value: Any) -> None:
-        with self._lock:
-            self._kept[key] = value
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-
-
 class Hub:
     """A store, the built references, and the steps between them.
 
@@ -112,7 +93,9 @@ class Hub:
         self.settings = settings or Settings.from_environment()
         self._items: dict[tuple[str, int], BenchmarkItems] = {}
         self._results: dict[tuple[str, int], dict[tuple[str, float], list[ResultRow]]] = {}
-        self._boards, self._draws, self._levels = _Cache(BOARDS_KEPT), _Cache(DRAWS_KEPT), _Cache(DRAWS_KEPT)
+        self._boards: Kept[tuple[Benchmark, int, str, str | None], Board] = Kept(BOARDS_KEPT)
+        self._draws: Kept[tuple[str, str], Floats] = Kept(DRAWS_KEPT)
+        self._clip_sets: Kept[tuple[str, int, str], ClipSet] = Kept(CLIP_SETS_KEPT)
         self._lock, self._building = threading.Lock(), threading.Lock()
         self.overlaps = Overlaps(self)
 
@@ -134,9 +117,7 @@ class Hub:
 
     def benchmarks(self) -> list[Benchmark]:
         """Returns the newest version of every benchmark that comes with the package or was opened here."""
-        opened = list(self.store.benchmarks())
-        settled = {one.id for one in opened}
-        return newest([*(one for one in shipped_benchmarks() if one.is_frozen or one.id not in settled), *opened])
+        return newest(self._known())
 
     def benchmark(self, benchmark_id: str, version: int | None = None) -> Benchmark:
         """Returns a benchmark, opened here or shipped.
@@ -144,10 +125,16 @@ class Hub:
         Raises:
             UnknownNameError: there is none of that id and version.
         """
-        among = [*self.store.benchmarks(), *shipped_benchmarks()]
-        frozen_ones = [one for one in among if one.is_frozen]
-        settled = {one.id for one in frozen_ones}
-        return benchmark_by_id(benchmark_id, version, [*frozen_ones, *(one for one in among if one.id not in settled)])
+        return benchmark_by_id(benchmark_id, version, self._known())
+
+    def _known(self) -> list[Benchmark]:
+        """Returns every version of every benchmark; a shipped one that is not frozen gives way to what was opened here."""
+        opened = list(self.store.benchmarks())
+        settled = {one.id for one in opened}
+        return [*(one for one in shipped_benchmarks() if one.is_frozen or one.id not in settled), *opened]
+
+    def _benchmark_of(self, submission: Submission) -> Benchmark:
+        return self.benchmark(submission.benchmark, submission.benchmark_version)
 
     def create_benchmark(
         self,
@@ -190,13 +177,8 @@ class Hub:
             raise InputError(f"the built set is {source!r}; expected config/split, such as sample/test.")
         given = {key: value for key, value in meaning.items() if value is not None}
         title = benchmark_id.replace("-", " ").capitalize()
-        empty = {"title": title, "description": "", "primary_metric": "cider_d", "n_items": 0, "items_sha256": ""}
-        base = shipped.describe() if shipped is not None else empty
-        known = Benchmark.__dataclass_fields__
-        values = {key: value for key, value in {**base, **given}.items() if key in known}
-        values.update(id=benchmark_id, config=config, split=split)
-        values["metrics"] = tuple(values.get("metrics") or ("bleu", "rouge_l", "cider_d", "sbert_sim", "date"))
-        draft = Benchmark(**values)
+        base = shipped or Benchmark(benchmark_id, title, "", config, split, "cider_d", n_items=0, items_sha256="")
+        draft = replace(base, config=config, split=split, **given)
         if source:
             items = built_items(draft, built_set(source, self.data))
         else:
@@ -277,8 +259,6 @@ class Hub:
             UnavailableError: the database does not answer; nothing was changed.
             StorageError: the disk is full; nothing was kept.
         """
-        from .contamination import parse_training_data
-
         benchmark = self.benchmark(benchmark_id)
         items = self.items(benchmark)
         ending = suffix or ending_of(path.name)
@@ -290,22 +270,16 @@ class Hub:
         elif not is_taken(path, ending, benchmark):
             # nothing of such a file can be read, and nothing of it is kept
             validate(path, items, suffix=ending).raise_if_invalid()
-        about = System(system.strip()) if isinstance(system, str) else system
-        parse_training_data(about.training_data, self.data)
         submission, is_open = self.store.receive(
             benchmark,
-            about,
+            self._described(system),
             content,
             ending,
             account=actor.name,
             idempotency_key=idempotency_key,
-            quota=None if actor.is_admin else Quota(self.settings.quota_per_day),
+            quota=self._quota(actor),
         )
-        if not is_open:
-            return submission, False, None
-        if submission.benchmark_version != benchmark.version:  # it was sent before a newer version was opened
-            items = self.items(self.benchmark(benchmark_id, submission.benchmark_version))
-        return self._check(submission, items, path.name)
+        return self._check(submission, path.name) if is_open else (submission, False, None)
 
     def import_eval_results(self, path: Path, system: System | str, *, actor: Actor = LOCAL) -> list[tuple[Submission, bool]]:
         """Takes in what a model's authors report in the Hub's `.eval_results/*.yaml`: shown, never ranked.
@@ -326,11 +300,7 @@ class Hub:
             LimitError: the account's quota is used up.
             RightsError: the system belongs to somebody else.
         """
-        from .contamination import parse_training_data
-
-        about = System(system.strip()) if isinstance(system, str) else system
-        parse_training_data(about.training_data, self.data)
-        quota = None if actor.is_admin else Quota(self.settings.quota_per_day)
+        about, quota = self._described(system), self._quota(actor)
         contents = [(file, read_bytes(file)) for file in eval_results_files(path)]
         found = [  # all files are read before anything is stored
             (content, reported(parse_eval_results(content, file.name), self.benchmark, hashlib.sha256(content).hexdigest()))
@@ -344,10 +314,27 @@ class Hub:
             for one in reports
         ]
 
-    def _check(self, submission: Submission, items: BenchmarkItems, name: str) -> tuple[Submission, bool, ValidationReport]:
-        """Validates a received submission and moves it on; safe to be done twice."""
+    def _described(self, system: System | str) -> System:
+        """Returns a system whose training data are declared as they can be understood."""
+        from .contamination import parse_training_data
+
+        about = System(system.strip()) if isinstance(system, str) else system
+        parse_training_data(about.training_data, self.data)
+        return about
+
+    def _quota(self, actor: Actor) -> Quota | None:
+        return None if actor.is_admin else Quota(self.settings.quota_per_day)
+
+    def _validated(self, submission: Submission) -> tuple[BenchmarkItems, ValidationReport]:
+        """Returns the items of a submission's own benchmark version, and what validation says of its stored file."""
+        items = self.items(self._benchmark_of(submission))
         path = self.store.files.path(submission.content_sha256, submission.file_suffix)
-        report = replace(validate(path, items, suffix=submission.file_suffix), file=name)
+        return items, validate(path, items, suffix=submission.file_suffix)
+
+    def _check(self, submission: Submission, name: str) -> tuple[Submission, bool, ValidationReport]:
+        """Validates a received submission and moves it on; safe to be done twice."""
+        items, report = self._validated(submission)
+        report = replace(report, file=name)
         if not report.is_valid:
             content = json.dumps(report.to_json(), sort_keys=True).encode()
             first = report.problems[0]
@@ -371,8 +358,7 @@ class Hub:
             if not self.store.take_left_over(submission, VALIDATION_TRIES):
                 continue
             try:
-                benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
-                self._check(submission, self.items(benchmark), "predictions")
+                self._check(submission, "predictions")
                 n_validated += 1
             except UnavailableError:
                 raise
@@ -410,8 +396,7 @@ class Hub:
             StateError: it is rejected, or being received or scored.
         """
         require_admin(actor)
-        submission = self.store.get(submission_id)
-        benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
+        benchmark = self._benchmark_of(self.store.get(submission_id))
         return self.store.requeue(submission_id, actor.name, benchmark.recipe, benchmark.n_steps)
 
     def rescore(self, benchmark_id: str, actor: Actor) -> int:
@@ -426,8 +411,7 @@ class Hub:
 
     def recipe_of(self, job: Job) -> str:
         """Returns what this version of the package scores a job's submission with."""
-        submission = self.store.get(job.submission_id)
-        return self.benchmark(submission.benchmark, submission.benchmark_version).recipe
+        return self._benchmark_of(self.store.get(job.submission_id)).recipe
 
     def score(self, job: Job, done: Callable[[], None] = lambda: None) -> list[ResultRow]:
         """Scores the submission of a job; its per-item scores and draws are on disk when this returns.
@@ -435,11 +419,7 @@ class Hub:
         Raises:
             UnifiedAudioCapsError: it cannot be scored.
         """
-        submission = self.store.get(job.submission_id)
-        benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
-        items = self.items(benchmark)
-        path = self.store.files.path(submission.content_sha256, submission.file_suffix)
-        report = validate(path, items, suffix=submission.file_suffix)
+        items, report = self._validated(self.store.get(job.submission_id))
         report.raise_if_invalid()
         scored: Scored = score_submission(items, report, done)
         items_sha256 = self.store.files.put(scored.items, ITEMS_SUFFIX)
@@ -464,11 +444,10 @@ class Hub:
             raise UnknownNameError("metric of this benchmark", ranked_by, benchmark.metrics)
         revision = self.store.revision(benchmark)
         key = (benchmark, revision, scope, ranked_by)  # the whole definition: what is not frozen yet may be opened with another
-        found: Board | None = self._boards.get(key)
+        found = self._boards.get(key)
         if found is None:
             with self._building:  # of many who ask at once, one does the work
-                found = self._boards.get(key) or self._board(benchmark, scope, ranked_by, revision)
-                self._boards.put(key, found)
+                found = self._boards.get(key) or self._boards.put(key, self._board(benchmark, scope, ranked_by, revision))
         return found
 
     def _board(self, benchmark: Benchmark, scope: str, ranked_by: str | None, revision: int) -> Board:
@@ -502,14 +481,13 @@ class Hub:
         sha256 = next(match, "")
         if not sha256:
             return None
-        found: Floats | None = self._draws.get((sha256, metric))
-        if found is None:
-            table = read_table(self.store.files.read(sha256, DRAWS_SUFFIX))
-            if metric not in table.column_names:
-                return None
-            found = np.asarray(table[metric].to_numpy(), np.float64)
-            self._draws.put((sha256, metric), found)
-        return found
+        found = self._draws.get((sha256, metric))
+        if found is not None:
+            return found
+        table = read_table(self.store.files.read(sha256, DRAWS_SUFFIX))
+        if metric not in table.column_names:
+            return None
+        return self._draws.put((sha256, metric), np.asarray(table[metric].to_numpy(), np.float64))
 
     def compare(self, benchmark_id: str, first: str, second: str, metric: str | None = None) -> Comparison:
         """Compares two systems of a board by the metric that ranks, or another.
@@ -528,13 +506,15 @@ class Hub:
         for id_ in (first, second):
             if id_ not in rows:
                 raise UnknownNameError("submission on this board", id_, rows)
-        difference = rows[first].values[board.ranked_by] - rows[second].values[board.ranked_by]
+        told = board.benchmark.told
+        difference = told(rows[first].values[board.ranked_by] - rows[second].values[board.ranked_by])
         results = self.store.results([first, second])
         digest = next(column.digest for column in board.columns if column.name == board.ranked_by)
         a, b = (self._draws_of(results[id_], board.ranked_by, digest) for id_ in (first, second))
         if a is None or b is None:
             return Comparison(board.ranked_by, difference, None, None, None)
-        return Comparison(board.ranked_by, difference, *percentiles(a - b), paired_p(a, b))
+        low, high = percentiles(a - b)
+        return Comparison(board.ranked_by, difference, told(low), told(high), told(paired_p(a, b)))
 
     def item_scores(self, submission_id: str) -> pa.Table:
         """Returns what every item of a submission got when it was scored last.
@@ -544,8 +524,7 @@ class Hub:
             UnknownNameError: there is no such submission.
             InputError: it has not been scored.
         """
-        submission = self.store.get(submission_id)
-        benchmark = self.benchmark(submission.benchmark, submission.benchmark_version)
+        benchmark = self._benchmark_of(self.store.get(submission_id))
         if benchmark.is_private:
             raise RightsError(f"the references of {benchmark.id} are private; so is what its items got.")
         return self._item_scores(submission_id)
@@ -577,15 +556,14 @@ class Hub:
 
         items, name = self.items(benchmark), f"{benchmark.config}/{benchmark.split}" if benchmark.config else ""
         key = (benchmark.id, benchmark.version, self.overlaps.state())
-        clips: ClipSet | None = self._levels.get(key)
-        if clips is None:
-            keys = {clip: items.clip_keys.get(clip, ()) for clip in {items.clip_of(id_) for id_ in items.references}}
-            clips = ClipSet(name, keys)
-            if name:
-                with suppress(InputError, UnknownNameError):  # not built here, or without some of the clips
-                    clips = ClipSet.of(built_set(name, self.data), keys)
-            self._levels.put(key, clips)
-        return clips
+        if (kept := self._clip_sets.get(key)) is not None:
+            return kept
+        keys = {clip: items.clip_keys.get(clip, ()) for clip in {items.clip_of(id_) for id_ in items.references}}
+        clips = ClipSet(name, keys)
+        if name:
+            with suppress(InputError, UnknownNameError):  # not built here, or without some of the clips
+                clips = ClipSet.of(built_set(name, self.data), keys)
+        return self._clip_sets.put(key, clips)
 
     def _require_owner(self, submission_id: str, actor: Actor) -> None:
         if not actor.is_admin and self.store.get(submission_id).account != actor.name:

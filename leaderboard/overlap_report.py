@@ -9,7 +9,6 @@ them: CIDEr-D and DATE depend on the whole pool, and a smaller pool would be ano
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import threading
 from collections import OrderedDict
@@ -23,8 +22,9 @@ import numpy as np
 from ..dataset_scripts.errors import InputError, RightsError, UnifiedAudioCapsError, UnknownNameError
 from .benchmark import Benchmark, BenchmarkItems
 from .contamination import Contamination, Evidence
+from .kept import Kept
 from .ranking import Board, BoardRow
-from .scoring import AUDIO_TO_TEXT, ITEMS_SUFFIX, is_mean
+from .scoring import AUDIO_TO_TEXT, ITEMS_SUFFIX, is_mean, read_table
 from .store import ResultRow
 from .submission import System
 
@@ -96,8 +96,8 @@ class Overlaps:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._lock, self._comparing = threading.Lock(), threading.Lock()
-        self._found: OrderedDict[_Key, Contamination] = OrderedDict()
-        self._means: OrderedDict[tuple[str, str, str, str], float | None] = OrderedDict()
+        self._found: Kept[_Key, Contamination] = Kept(FOUND_KEPT)
+        self._means: Kept[tuple[str, str, str, str], tuple[float | None]] = Kept(MEANS_KEPT)
         self._wanted: OrderedDict[_Key, Benchmark] = OrderedDict()
         self._thread: threading.Thread | None = None
 
@@ -113,17 +113,13 @@ class Overlaps:
 
     def known(self, key: _Key) -> Contamination | None:
         """Returns an answer that was found before."""
-        with self._lock:
-            return self._found.get(key)
+        return self._found.get(key)
 
     def find(self, key: _Key, benchmark: Benchmark) -> Contamination:
         """Returns an answer; of many who ask at once one looks."""
         with self._comparing:
             found = self.known(key)
-            if found is None:
-                found = self._looked_up(benchmark, key[2])
-                self._keep(self._found, key, found, FOUND_KEPT)
-        return found
+            return found or self._found.put(key, self._looked_up(benchmark, key[2]))
 
     def find_later(self, wanted: Mapping[_Key, Benchmark]) -> None:
         """Lets a thread in the background find answers."""
@@ -143,12 +139,10 @@ class Overlaps:
     def mean(self, row: ResultRow, scope: str, clips: _Clean) -> float | None:
         """Returns a submission's score over the clean items, None where a group has none of them."""
         key = (row.items_sha256, row.metric, scope, clips.digest)
-        with self._lock:
-            if key in self._means:
-                return self._means[key]
-        found = clips.score(_read(self._hub.store.files.read(row.items_sha256, ITEMS_SUFFIX), row.metric), row.metric)
-        self._keep(self._means, key, found, MEANS_KEPT)
-        return found
+        if (kept := self._means.get(key)) is not None:
+            return kept[0]
+        table = read_table(self._hub.store.files.read(row.items_sha256, ITEMS_SUFFIX), ["group", "id", row.metric])
+        return self._means.put(key, (clips.score(table, row.metric),))[0]
 
     def _looked_up(self, benchmark: Benchmark, training_data: Sequence[str]) -> Contamination:
         try:
@@ -157,12 +151,6 @@ class Overlaps:
             # a set that was taken away, or clips that are not built here; the error may name folders of this machine
             logger.warning("training data %s on %s: %s", list(training_data), benchmark.id, error)
             return Contamination("unknown", evidence=(Evidence("; ".join(training_data), unknown="it cannot be looked at here"),))
-
-    def _keep(self, kept: OrderedDict[Any, Any], key: Any, value: Any, size: int) -> None:
-        with self._lock:
-            kept[key] = value
-            while len(kept) > size:
-                kept.popitem(last=False)
 
     def _run(self) -> None:
         while True:
@@ -205,12 +193,6 @@ class _Clean:
     @cached_property
     def tainted_items(self) -> list[str]:
         return [id_ for id_ in self.items.references if self.items.clip_of(id_) in self.tainted]
-
-
-def _read(content: bytes, metric: str) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(content), columns=["group", "id", metric])
 
 
 # -- levels --------------------------------------------------------------------------------------------------------------------

@@ -13,13 +13,12 @@ from functools import cache
 
 from ..evaluators.bootstrap import FEW_ITEMS
 from ..evaluators.metric import METRICS, Floats
-from .benchmark import RETRIEVAL_METRICS, Benchmark
+from .benchmark import PRIVATE_DECIMALS, RETRIEVAL_METRICS, Benchmark
 from .rank_statistics import RankTable, rank_table
 from .store import Entry, ResultRow
 from .submission import System
 
 RETRIEVAL_TITLES = {"map_10": "mAP@10", "r_1": "R@1", "r_5": "R@5", "r_10": "R@10"}
-PRIVATE_DECIMALS = 3  # of native range: many probes would be needed to read references out of such scores
 Rows = Mapping[str, Sequence[ResultRow]]
 Draws = Callable[[Sequence[str]], Floats | None]
 
@@ -219,13 +218,9 @@ def _column(row: ResultRow) -> BoardColumn:
 
 
 def _row(benchmark: Benchmark, entry: Entry, kept: Sequence[ResultRow]) -> BoardRow:
-    values = {column_of(row): row.value for row in kept}
-    intervals = {column_of(row): (row.low, row.high) for row in kept if row.low is not None and row.high is not None}
-    if benchmark.is_private:
-        values = {name: round(value, PRIVATE_DECIMALS) for name, value in values.items()}
-        intervals = {
-            name: (round(low, PRIVATE_DECIMALS), round(high, PRIVATE_DECIMALS)) for name, (low, high) in intervals.items()
-        }
+    told = benchmark.told
+    values = {column_of(row): told(row.value) for row in kept}
+    intervals = {column_of(row): (told(row.low), told(row.high)) for row in kept if row.low is not None and row.high is not None}
     one = entry.submission
     about = (one.account, one.id, one.created_at, entry.attempts, one.provenance)
     return BoardRow(None, None, None, None, entry.system, *about, values, intervals)

@@ -113,13 +113,15 @@ def _rows(report: Report, draws: Mapping[str, Floats]) -> Iterator[ResultRow]:
         signature, results = report.signature(metric), [_of(one, metric) for one in report.groups]
         n, seconds = sum(result.n for result in results), sum(result.seconds for result in results)
         recipe = (signature.text, signature.digest)
-        yield _row(metric, metric, report.overall(metric), n, *recipe, seconds, bounds=percentiles(draws.get(metric)))
+        yield _row(metric, metric, report.overall(metric), n, *recipe, seconds, bounds=_bounds(draws.get(metric)))
 
 
-def percentiles(draws: Floats | None) -> tuple[float | None, float | None]:
-    """Returns the ends of the 95 % percentile interval of float64[resamples]; None where there are no draws."""
-    if draws is None:
-        return None, None
+def _bounds(draws: Floats | None) -> tuple[float, float] | tuple[None, None]:
+    return (None, None) if draws is None else percentiles(draws)
+
+
+def percentiles(draws: Floats) -> tuple[float, float]:
+    """Returns the ends of the 95 % percentile interval of float64[resamples]."""
     low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)
 
@@ -241,7 +243,7 @@ def _retrieval(items: BenchmarkItems, embeddings: Embeddings) -> Scored:
         scope = AUDIO_TO_TEXT if result.task == AUDIO_TO_TEXT else ""
         recipe = (result.signature.text, result.signature.digest)
         for name, values in columns.items():
-            bounds = percentiles(drawn.get(name))
+            bounds = _bounds(drawn.get(name))
             rows.append(_row(name, name, values.mean(), len(values), *recipe, 0.0, scope, bounds))
         tables.append({"group": [result.task] * len(queries), "id": queries, **columns})
         draws = draws or drawn  # text to audio comes first and is what ranks
@@ -254,8 +256,8 @@ def _query_columns(result: RetrievalResult, benchmark: Benchmark) -> dict[str, F
     return {name: columns[_RETRIEVAL_COLUMNS.get(name, name)] for name in benchmark.metrics}
 
 
-def read_table(content: bytes) -> pa.Table:
-    """Returns the rows of a file of per-item scores or of draws."""
+def read_table(content: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """Returns the rows of a file of per-item scores or of draws, with all columns or some of them."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(io.BytesIO(content))
+    return pq.read_table(io.BytesIO(content), columns=columns)

@@ -251,17 +251,12 @@ class ResultStore:
                 return sent, sent.state == "received"
             system_id = _system(tx, system, account, account_id)
             table = tables.submission
-            same = (
-                table.c.benchmark == benchmark.id,
-                table.c.benchmark_version == benchmark.version,
-                table.c.system_id == system_id,
-            )
+            same = _entries_of(system_id, benchmark.id, benchmark.version)
             existing = tx.connection.scalar(sa.select(table.c.id).where(*same, table.c.content_sha256 == sha256))
             if existing is not None:
-                return self._again(tx, existing, account, quota)
+                return self._again(tx, existing, account, account_id, quota)
             if quota is not None:
                 _check_quota(tx, account_id, benchmark.id, quota)
-            attempt = tx.connection.scalar(_newest_attempt(*same)) or 0
             submission_id = new_id()
             tx.connection.execute(
                 table.insert().values(
@@ -274,7 +269,7 @@ class ResultStore:
                     n_items=0,
                     state="received",
                     provenance="verified",
-                    attempt_no=attempt + 1,
+                    attempt_no=_next_attempt(tx, same),
                     created_at=tx.now,
                     updated_at=tx.now,
                     **row,
@@ -286,21 +281,16 @@ class ResultStore:
 
         return self._db.transact(step)
 
-    def _again(self, tx: Transaction, submission_id: str, account: str, quota: Quota | None) -> tuple[Submission, bool]:
+    def _again(
+        self, tx: Transaction, submission_id: str, account: str, account_id: str, quota: Quota | None
+    ) -> tuple[Submission, bool]:
         """Receives a submission once more, where that can lead anywhere."""
         found = self._get(tx.connection, submission_id)
         if found.provenance != "verified" or found.state not in {"rejected", "failed", "withdrawn", "superseded"}:
             return found, found.state == "received"
         if quota is not None:  # it will be scored anew, whatever it cost before
-            account_id = tx.connection.scalar(sa.select(tables.account.c.id).where(tables.account.c.name == account))
-            _check_quota(tx, str(account_id), found.benchmark, quota)
-        table = tables.submission
-        newest = _newest_attempt(
-            table.c.system_id == found.system_id,
-            table.c.benchmark == found.benchmark,
-            table.c.benchmark_version == found.benchmark_version,
-        )
-        attempt = (tx.connection.scalar(newest) or 0) + 1
+            _check_quota(tx, account_id, found.benchmark, quota)
+        attempt = _next_attempt(tx, _entries_of(found.system_id, found.benchmark, found.benchmark_version))
         self._set_state(tx, found, "received", account, {"reason": "sent again"}, attempt_no=attempt, created_at=tx.now)
         return self._get(tx.connection, submission_id), True
 
@@ -598,21 +588,21 @@ class ResultStore:
         Each event has `number`, `kind`, `actor`, `at` (seconds since 1970 UTC) and `detail`.
         """
         table = tables.event
-        query = sa.select(table).where(table.c.subject_id == subject_id, table.c.number > after).order_by(table.c.number)
-        with self._db.reading() as connection:
-            return [_event(row) for row in connection.execute(query)]
+        query = sa.select(table).where(table.c.subject_id == subject_id, table.c.number > after)
+        return self._events(query.order_by(table.c.number))
 
     def newest_events(self, limit: int = 100, after: int = 0) -> list[dict[str, Any]]:
         """Returns the newest events of the whole hub, oldest first; each has `subject` and `subject_id` too."""
         table = tables.event
-        query = sa.select(table).where(table.c.number > after).order_by(table.c.number.desc()).limit(limit)
-        with self._db.reading() as connection:
-            return [_event(row) for row in connection.execute(query)][::-1]
+        query = sa.select(table).where(table.c.number > after)
+        return self._events(query.order_by(table.c.number.desc()).limit(limit))[::-1]
 
     def events_after(self, after: int, limit: int = 100) -> list[dict[str, Any]]:
         """Returns the oldest events of the whole hub behind number `after`, as `newest_events` does."""
         table = tables.event
-        query = sa.select(table).where(table.c.number > after).order_by(table.c.number).limit(limit)
+        return self._events(sa.select(table).where(table.c.number > after).order_by(table.c.number).limit(limit))
+
+    def _events(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         with self._db.reading() as connection:
             return [_event(row) for row in connection.execute(query)]
 
@@ -825,13 +815,8 @@ class ResultStore:
         def step(tx: Transaction) -> tuple[Submission, bool]:
             account_id = _account(tx, account)
             system_id = _system(tx, system, account, account_id)
-            same = {
-                "benchmark": benchmark.id,
-                "benchmark_version": benchmark.version,
-                "system_id": system_id,
-                "content_sha256": sha256,
-            }
-            existing = tx.connection.scalar(sa.select(table.c.id).where(*(table.c[key] == one for key, one in same.items())))
+            same = _entries_of(system_id, benchmark.id, benchmark.version)
+            existing = tx.connection.scalar(sa.select(table.c.id).where(*same, table.c.content_sha256 == sha256))
             if existing is not None:
                 found = self._get(tx.connection, existing)
                 if found.provenance == "verified":
@@ -843,7 +828,10 @@ class ResultStore:
             if existing is None:
                 submission_id = new_id()
                 values = {
-                    **same,
+                    "benchmark": benchmark.id,
+                    "benchmark_version": benchmark.version,
+                    "system_id": system_id,
+                    "content_sha256": sha256,
                     "account_id": account_id,
                     "file_suffix": suffix,
                     "n_items": 0,
@@ -1046,10 +1034,17 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _newest_attempt(*same: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Selects the number of a system's newest attempt; rejected files are none."""
+def _entries_of(system_id: str, benchmark: str, version: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """True for the submissions of a system to a benchmark version."""
     table = tables.submission
-    return sa.select(sa.func.max(table.c.attempt_no)).where(*same, table.c.state != "rejected")
+    return table.c.system_id == system_id, table.c.benchmark == benchmark, table.c.benchmark_version == version
+
+
+def _next_attempt(tx: Transaction, same: Iterable[sa.ColumnElement[bool]]) -> int:
+    """Returns the number of a system's next attempt; rejected files are none."""
+    table = tables.submission
+    newest = sa.select(sa.func.max(table.c.attempt_no)).where(*same, table.c.state != "rejected")
+    return (tx.connection.scalar(newest) or 0) + 1
 
 
 def _check_quota(tx: Transaction, account_id: str, benchmark: str, quota: Quota) -> None:
@@ -1124,14 +1119,9 @@ def _on_board(benchmark: Benchmark) -> tuple[sa.ColumnElement[bool], ...]:
 
 def _published(tx: Transaction, of: Submission) -> list[Submission]:
     """Returns the published submissions of the same system to the same benchmark version."""
-    table = tables.submission
-    same = (
-        table.c.system_id == of.system_id,
-        table.c.benchmark == of.benchmark,
-        table.c.benchmark_version == of.benchmark_version,
-        table.c.state == "published",
-    )
-    return [_submission(row) for row in tx.connection.execute(_submissions().where(*same)).all()]
+    same = _entries_of(of.system_id, of.benchmark, of.benchmark_version)
+    query = _submissions().where(*same, tables.submission.c.state == "published")
+    return [_submission(row) for row in tx.connection.execute(query).all()]
 
 
 def _outdated(benchmark: Benchmark) -> sa.Select[Any]:

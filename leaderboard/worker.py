@@ -102,9 +102,9 @@ class Worker:
                 job = self._insist(lambda: self.hub.store.claim(self.owner, self.settings.lease_s))
                 if job is not None:
                     n_published += self._score(job)
-                self._care(0.0 if once and job is None else None)
-                if job is not None:
+                    self._care()
                     continue
+                self._care(0.0 if once else None)
                 if once and self._insist(self.hub.store.n_unfinished) == 0:
                     break
                 self._stop.wait(IDLE_S)
@@ -135,7 +135,7 @@ class Worker:
             if n := self.hub.store.rescore(benchmark, benchmark.n_steps):
                 logger.info("%d submissions of %s are scored again, with present metrics", n, benchmark.id)
 
-    def _care(self, older_than_s: float | None) -> None:
+    def _care(self, older_than_s: float | None = None) -> None:
         """Looks after submissions whose web process died while it validated them."""
         if older_than_s is None and time.monotonic() - self._cared_at < CARE_S:
             return

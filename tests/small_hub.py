@@ -1,14 +1,19 @@
-"""A hub of three clips, scored in the process of the test by n-gram metrics that run for real."""
+"""Small hubs, scored in the process of the test by metrics that run for real."""
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.leaderboard.hub import Hub
 from unified_audiocaps.leaderboard.store import ResultStore
 from unified_audiocaps.leaderboard.submission import Submission, System
+
+from .conftest import ROOT
 
 REFERENCES = {
     "rain": ["rain falls on a tin roof", "heavy rain hits metal"],
@@ -53,6 +58,20 @@ def score_all(hub: Hub) -> int:
         assert hub.store.finish(job, hub.score(job))
         n += 1
     return n
+
+
+@contextmanager
+def scored_examples(folder: Path, trained_on: Mapping[str, tuple[str, ...]]) -> Iterator[Hub]:
+    """Yields a hub on which examples of the sample's board are scored; `trained_on` names them and their training data."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UAC_HOME", str(folder / "home"))
+        build("sample", out=folder / "data")
+        hub = Hub(ResultStore(f"sqlite:///{folder}/hub.db"), folder / "data")
+        for name, training_data in trained_on.items():
+            hub.submit(ROOT / "space" / "examples" / f"{name}.jsonl", "sample", System(name, training_data=training_data))
+        score_all(hub)
+        yield hub
+        hub.store.close()
 
 
 def everything(hub: Hub) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Annotated
@@ -13,7 +14,7 @@ from ...dataset_scripts.errors import StateError, UnknownNameError
 from ...leaderboard import exports
 from ...leaderboard.benchmark import Benchmark
 from ...leaderboard.hub import Hub
-from ...leaderboard.ranking import PRIVATE_DECIMALS, Board
+from ...leaderboard.ranking import Board
 from .answers import JSON, Bodies, as_json, cursor, dumps, is_known, parts_of, tag_of, tagged, unchanged
 from .benchmarks import Version
 from .errors import MalformedError, refusals, tagged_refusals
@@ -78,15 +79,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         metric: Annotated[str | None, Query(max_length=100, description="The one that ranks by default.")] = None,
     ) -> Response:
         """Compares two systems on the same resamples of the clips."""
-        benchmark = hub.benchmark(benchmark_id)
-        found = hub.compare(benchmark_id, a, b, metric)
-
-        def shown(value: float | None) -> float | None:
-            return round(value, PRIVATE_DECIMALS) if benchmark.is_private and value is not None else value
-
-        ends = {"difference": shown(found.difference), "low": shown(found.low), "high": shown(found.high)}
-        about = {"benchmark": benchmark.id, "a": a, "b": b, "metric": found.metric}
-        return as_json({**about, **ends, "p_value": shown(found.p_value)})
+        return as_json({"benchmark": benchmark_id, "a": a, "b": b, **asdict(hub.compare(benchmark_id, a, b, metric))})
 
 
 @lru_cache(maxsize=256)
@@ -114,21 +107,4 @@ def _page(board: Board, limit: int, begin: str | None) -> bytes:
 
 
 def _json(board: Board, start: int, end: int, following: str | None) -> bytes:
-    difference = board.minimal_detectable_difference
-    if difference is not None and board.benchmark.is_private:
-        difference = round(difference, PRIVATE_DECIMALS)
-    return dumps(
-        {
-            "benchmark": board.benchmark.describe(),
-            "columns": board.columns,
-            "ranked_by": board.ranked_by,
-            "scope": board.scope,
-            "compared": board.compared,
-            "minimal_detectable_difference": difference,
-            "notes": board.notes,
-            "revision": board.revision,
-            "n_rows": len(board.rows),
-            "rows": board.rows[start:end],
-            "next": following,
-        }
-    )
+    return dumps({**exports.board_json(board, start, end), "next": following})

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import ROOT, stop_without
+from ..hub_double import HubDouble
 
 UAC = [sys.executable, "-m", "unified_audiocaps.space.cli"]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -109,6 +110,28 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) 
             return value
         time.sleep(0.1)
     raise AssertionError(f"waited {timeout_s} s in vain for {what}")
+
+
+@pytest.fixture
+def double() -> Iterator[HubDouble]:
+    """A Hub in this process."""
+    hub = HubDouble()
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture
+def online(double: HubDouble, tmp_path: Path) -> dict[str, str]:
+    """The environment in which the double is the Hub."""
+    return {
+        "HF_ENDPOINT": double.url,
+        "HF_TOKEN": "hf_test",
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+        "UAC_HOME": str(tmp_path / "home"),
+    }
 
 
 @pytest.fixture(scope="module")

@@ -8,32 +8,10 @@ import threading
 import pytest
 
 from ..conftest import ROOT
-from ..hub_double import HubDouble
 from .conftest import python
 
 WAVCAPS = ROOT / "tests/fixtures/sources/wavcaps/raw"
 REPO = "cvssp/WavCaps"
-
-
-@pytest.fixture
-def double():
-    hub = HubDouble()
-    hub.start()
-    yield hub
-    hub.stop()
-
-
-@pytest.fixture
-def online(double, tmp_path) -> dict[str, str]:
-    """The environment in which the double is the Hub."""
-    return {
-        "HF_ENDPOINT": double.url,
-        "HF_TOKEN": "hf_test",
-        "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HOME": str(tmp_path / "hf"),
-        "UAC_HOME": str(tmp_path / "home"),
-    }
 
 
 def upstream() -> dict[str, bytes]:

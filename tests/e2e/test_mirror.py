@@ -9,31 +9,15 @@ from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.leaderboard.hub import Hub
 from unified_audiocaps.leaderboard.store import ResultStore
 
-from ..hub_double import HubDouble
 from .conftest import EXAMPLES, UAC, wait_for
 
 REPO = "my-lab/mirror"
 
 
 @pytest.fixture
-def double():
-    hub = HubDouble()
-    hub.start()
-    yield hub
-    hub.stop()
-
-
-@pytest.fixture
-def online(double, tmp_path) -> dict[str, str]:
-    """The environment in which the double is the Hub."""
-    return {
-        "HF_ENDPOINT": double.url,
-        "HF_TOKEN": "hf_test",
-        "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HOME": str(tmp_path / "hf"),
-        "UAC_MIRROR": REPO,
-    }
+def online(online) -> dict[str, str]:
+    """The environment, with the mirror in it."""
+    return {**online, "UAC_MIRROR": REPO}
 
 
 def rows_of(hub: Hub) -> list[tuple]:

@@ -6,14 +6,12 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import UnknownNameError
 from unified_audiocaps.leaderboard.benchmark import Benchmark
 from unified_audiocaps.leaderboard.csv_text import csv_cell
@@ -28,13 +26,12 @@ from unified_audiocaps.leaderboard.exports import (
     ranks_shown,
     reported_csv,
 )
-from unified_audiocaps.leaderboard.hub import Hub
 from unified_audiocaps.leaderboard.published import reported_results
 from unified_audiocaps.leaderboard.ranking import Board, BoardColumn, BoardRow
-from unified_audiocaps.leaderboard.store import ResultStore
 from unified_audiocaps.leaderboard.submission import System
 
-ROOT = Path(__file__).resolve().parents[3]
+from ...small_hub import scored_examples
+
 EXAMPLES = ("attentive-listener", "one-caption-for-all", "tag-template")
 NASTY = [
     '=HYPERLINK("http://x","y")',
@@ -98,15 +95,7 @@ def read_csv(content: bytes) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """The board of the three examples, scored."""
-    folder = tmp_path_factory.mktemp("scored")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UAC_HOME", str(folder / "home"))
-        build("sample", out=folder / "data")
-        hub = Hub(ResultStore(f"sqlite:///{folder}/hub.db"), folder / "data")
-        for name in EXAMPLES:
-            hub.submit(ROOT / "space" / "examples" / f"{name}.jsonl", "sample", System(name, training_data=("none",)))
-        while job := hub.store.claim("test", 600):
-            assert hub.store.finish(job, hub.score(job))
+    with scored_examples(tmp_path_factory.mktemp("scored"), dict.fromkeys(EXAMPLES, ("none",))) as hub:
         yield hub.board("sample")
         hub.store.close()
 

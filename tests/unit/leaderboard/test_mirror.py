@@ -22,24 +22,11 @@ from unified_audiocaps.leaderboard import mirror as mirrors
 from unified_audiocaps.leaderboard.mirror import Batch, Mirror, mirroring, rebuild
 from unified_audiocaps.leaderboard.worker import Place
 
-from ...hub_double import HubDouble, Refusal, Repository
+from ...hub_double import Refusal, Repository
 from ...small_hub import empty_hub, everything, score_all, send, small_hub
 
 REPO = "my-lab/mirror"
 TOKEN = "hf_ThisIsTheToken"
-
-
-@pytest.fixture
-def double(monkeypatch):
-    """A Hub that is online, and that `huggingface_hub` talks to."""
-    hub = HubDouble()
-    hub.start()
-    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-    online = {"ENDPOINT": hub.url, "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}
-    for name, value in online.items():
-        monkeypatch.setattr(constants, name, value)
-    yield hub
-    hub.stop()
 
 
 @pytest.fixture

@@ -318,11 +318,11 @@ def scored_by_hand(hub: Hub, benchmark: Any, predictions: Any, trained_on: str, 
 def test_files_of_items_are_read_once(hub: Hub, submit: Submit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build("wavcaps", raw=wavcaps(tmp_path / "w", B, times={B: START_S}), out=tmp_path / "data")
     submit("trained", "wavcaps:AudioSet_SL")
-    board, read = hub.board("own"), module._read
+    board, read = hub.board("own"), module.read_table
     found = clean_scores(hub, board, "cider_d")
-    monkeypatch.setattr(module, "_read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(module, "read_table", lambda *_: pytest.fail("read again"))
     assert clean_scores(hub, board, "cider_d") == found
-    monkeypatch.setattr(module, "_read", read)
+    monkeypatch.setattr(module, "read_table", read)
     assert clean_scores(hub, board, "rouge_l").values != found.values
 
 
@@ -366,6 +366,5 @@ def test_items_are_read_from_the_file_of_the_shown_signature(hub: Hub, submit: S
     id_ = submit("A", "none")
     (result,) = [one for one in hub.store.results([id_])[id_] if one.name == "cider_d"]
     stored = pq.read_table(io.BytesIO(hub.store.files.read(result.items_sha256, ".items.parquet")))
-    assert module._read(hub.store.files.read(result.items_sha256, ".items.parquet"), "cider_d").equals(
-        stored.select(["group", "id", "cider_d"])
-    )
+    columns = ["group", "id", "cider_d"]
+    assert module.read_table(hub.store.files.read(result.items_sha256, ".items.parquet"), columns).equals(stored.select(columns))

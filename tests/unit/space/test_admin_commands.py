@@ -8,7 +8,6 @@ from huggingface_hub import constants
 from unified_audiocaps.dataset_scripts.errors import FetchError, InputError, OfflineError, StateError, UnknownNameError
 from unified_audiocaps.evaluators.metric import METRICS
 
-from ...hub_double import HubDouble
 from ...small_hub import empty_hub, everything, score_all, send, small_hub
 from .command_line import uac
 
@@ -20,18 +19,6 @@ def hub(tmp_path):
         send(hub, system, dog)
         score_all(hub)
     return hub
-
-
-@pytest.fixture
-def double(monkeypatch):
-    hub = HubDouble()
-    hub.start()
-    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-    online = {"ENDPOINT": hub.url, "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}
-    for name, value in online.items():
-        monkeypatch.setattr(constants, name, value)
-    yield hub
-    hub.stop()
 
 
 def where(hub) -> tuple[object, ...]:

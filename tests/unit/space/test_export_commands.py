@@ -9,12 +9,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
 from unified_audiocaps.leaderboard.hub import Hub
-from unified_audiocaps.leaderboard.store import ResultStore
-from unified_audiocaps.leaderboard.submission import System
 
+from ...small_hub import scored_examples
 from .command_line import uac
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -24,16 +22,8 @@ DECLARED = {"attentive-listener": ("sample/test",), "one-caption-for-all": ("non
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a hub on which the three examples are scored."""
-    folder = tmp_path_factory.mktemp("scored")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UAC_HOME", str(folder / "home"))
-        build("sample", out=folder / "data")
-        hub = Hub(ResultStore(f"sqlite:///{folder}/hub.db"), folder / "data")
-        for name, trained_on in DECLARED.items():
-            hub.submit(ROOT / "space" / "examples" / f"{name}.jsonl", "sample", System(name, training_data=trained_on))
-        while job := hub.store.claim("test", 600):
-            assert hub.store.finish(job, hub.score(job))
-        hub.store.close()
+    with scored_examples(folder := tmp_path_factory.mktemp("scored"), DECLARED) as hub:
+        hub.store.close()  # a copy of the file is whole then
         yield folder
 
 
