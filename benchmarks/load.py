@@ -481,7 +481,7 @@ def quantiles(seconds: Sequence[float]) -> str:
 def publish(hub: Hub, number: int, rng: np.random.Generator) -> None:
     """Publishes one system with made-up scores, by the verbs that the web process and the workers use."""
     from unified_audiocaps.leaderboard.scoring import DRAWS_SUFFIX, _parquet
-    from unified_audiocaps.leaderboard.store import ResultRow
+    from unified_audiocaps.leaderboard.storage.records import ResultRow
     from unified_audiocaps.leaderboard.submission import System
 
     benchmark, store = hub.benchmark(NGRAM), hub.store

@@ -57,7 +57,7 @@ def peak_bytes() -> int:
 def main() -> None:
     """Prints a line for each side, how far they agree, and the ratios."""
     from unified_audiocaps.evaluators.bootstrap import Resampling
-    from unified_audiocaps.leaderboard.rank_statistics import ClipCounts, mean_draws, rank_table
+    from unified_audiocaps.leaderboard.boards.rank_statistics import ClipCounts, mean_draws, rank_table
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("systems", 60), ("clips", 20_052), ("domains", 8), ("resamples", 2000)):

@@ -18,22 +18,23 @@ from ..dataset_scripts.errors import InputError, RightsError, UnavailableError, 
 from ..dataset_scripts.settings import Settings
 from ..evaluators.metric import Floats
 from .benchmark import Benchmark, BenchmarkItems, benchmark_by_id, frozen, newest, shipped_benchmarks
-from .bounded import ending_of
-from .eval_results import eval_results_files, parse_eval_results, read_bytes, reported
+from .boards.eval_results import eval_results_files, parse_eval_results, read_bytes, reported
+from .boards.overlap_report import Overlaps
+from .boards.rank_statistics import paired_p
+from .boards.ranking import Board, make_board, shown_digests
+from .intake.bounded import ending_of
+from .intake.validation import ValidationReport, bundle, by_subtask, is_taken, validate
 from .items import built_items, from_parquet, from_references, load_items, to_parquet
 from .kept import Kept
-from .overlap_report import Overlaps
-from .rank_statistics import paired_p
-from .ranking import Board, make_board, shown_digests
 from .scoring import DRAWS_SUFFIX, ITEMS_SUFFIX, Scored, percentiles, read_table, score_submission
-from .store import Entry, Job, Quota, ResultRow, ResultStore
+from .storage.records import Entry, Job, Quota, ResultRow
+from .storage.store import ResultStore
 from .submission import LOCAL_ACCOUNT, Submission, System
-from .validation import ValidationReport, bundle, by_subtask, is_taken, validate
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .contamination import ClipSet, Contamination
+    from .boards.contamination import ClipSet, Contamination
 
 logger = logging.getLogger(__name__)
 
@@ -316,7 +317,7 @@ class Hub:
 
     def _described(self, system: System | str) -> System:
         """Returns a system whose training data are declared as they can be understood."""
-        from .contamination import parse_training_data
+        from .boards.contamination import parse_training_data
 
         about = System(system.strip()) if isinstance(system, str) else system
         parse_training_data(about.training_data, self.data)
@@ -545,14 +546,14 @@ class Hub:
         Raises:
             InputError: the declaration cannot be read, or the benchmark's items are not there.
         """
-        from .contamination import contamination, parse_training_data
+        from .boards.contamination import contamination, parse_training_data
 
         return contamination(parse_training_data(training_data, self.data), self._clips(benchmark), self.data)
 
     def _clips(self, benchmark: Benchmark) -> ClipSet:
         """Returns the clips of a benchmark, with the ends of their segments where the set that they are from is built here."""
         from ..dataset_scripts.built import built_set
-        from .contamination import ClipSet
+        from .boards.contamination import ClipSet
 
         items, name = self.items(benchmark), f"{benchmark.config}/{benchmark.split}" if benchmark.config else ""
         key = (benchmark.id, benchmark.version, self.overlaps.state())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dataset_scripts.progress import progress
+from .boards.ranking import make_board
 from .hub import Hub
-from .ranking import make_board
-from .store import Job, ResultRow
+from .storage.records import Job, ResultRow
 
 
 @dataclass(frozen=True)

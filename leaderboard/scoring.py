@@ -16,15 +16,15 @@ from ..evaluators.metric import METRICS, Floats, MetricResult
 from ..evaluators.tasks.groups import GroupReport, Report, evaluate
 from ..evaluators.workspace import Options
 from .benchmark import RETRIEVAL_METRICS, Benchmark, BenchmarkItems
-from .rank_statistics import ClipCounts, WeightedGroup, contributions, corpus_draws, mean_draws, ratio_draws, strata_of
-from .store import ResultRow
+from .boards.rank_statistics import ClipCounts, WeightedGroup, contributions, corpus_draws, mean_draws, ratio_draws, strata_of
+from .storage.records import ResultRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..evaluators.tasks.retrieval import RetrievalResult
-    from .embeddings import Embeddings
-    from .validation import ValidationReport
+    from .intake.embeddings import Embeddings
+    from .intake.validation import ValidationReport
 
 ITEMS_SUFFIX, DRAWS_SUFFIX = ".items.parquet", ".draws.parquet"
 STATS = "_statistics"  # ends the column of a metric's rows of statistics, where its score is no mean of its items

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from ..dataset_scripts.errors import InputError, StorageError, UnavailableError, UnifiedAudioCapsError, UnknownNameError
 from ..dataset_scripts.settings import Settings
 from .hub import Hub
-from .store import Job, ResultRow
+from .storage.records import Job, ResultRow
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

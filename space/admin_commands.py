@@ -14,7 +14,7 @@ from .console import AsJson, Data, print_json, remark, say, table
 from .hub_commands import Db, Files, open_hub
 
 if TYPE_CHECKING:
-    from ..leaderboard.store import ResultStore
+    from ..leaderboard.storage.store import ResultStore
 
 SHOWN_FILES = 20
 
@@ -151,7 +151,7 @@ def check(as_json: AsJson = False, db: Db = None, data: Data = None, files: File
 
     Example: uac admin check
     """
-    from ..leaderboard.backup import check_files
+    from ..leaderboard.storage.backup import check_files
 
     found = check_files(open_hub(db, data, files).store)
     if as_json:
@@ -207,7 +207,7 @@ def _status(store: ResultStore) -> dict[str, Any]:
 
 
 def _mirror_status(store: ResultStore, repo: str) -> dict[str, Any]:
-    from ..leaderboard.mirror import Mirror, check_same_hub
+    from ..leaderboard.storage.mirror import Mirror, check_same_hub
 
     found: dict[str, Any] = {"repo": repo, "events": None, "behind": None, "is_private": None, "head": None, "error": None}
     try:
@@ -238,7 +238,7 @@ def backup(
 
     Example: uac admin backup hub.tar
     """
-    from ..leaderboard.backup import backup as write
+    from ..leaderboard.storage.backup import backup as write
 
     report = write(open_hub(db, data, files).store, file)
     size = f"{report.size_bytes / 2**20:,.1f} MiB"
@@ -256,7 +256,7 @@ def restore(
 
     Example: uac admin restore hub.tar --db sqlite:///restored/hub.db
     """
-    from ..leaderboard.backup import restore as read
+    from ..leaderboard.storage.backup import restore as read
 
     report = read(file, open_hub(db, data, files).store)
     say(f"restored {report.n_rows:,} rows, {report.n_events:,} events, {report.n_files:,} files from {file}")
@@ -270,7 +270,7 @@ def push(repo: Repo = None, db: Db = None, data: Data = None, files: Files = Non
 
     Example: hf auth login, then uac mirror push --repo my-lab/leaderboard
     """
-    from ..leaderboard.mirror import Mirror
+    from ..leaderboard.storage.mirror import Mirror
 
     name = _repo(repo)
     done = Mirror(open_hub(db, data, files).store, name).push()
@@ -289,7 +289,7 @@ def rebuild(repo: Repo = None, db: Db = None, data: Data = None, files: Files = 
 
     Example: uac mirror rebuild --repo my-lab/leaderboard --db sqlite:///rebuilt/hub.db
     """
-    from ..leaderboard.mirror import rebuild as read
+    from ..leaderboard.storage.mirror import rebuild as read
 
     name = _repo(repo)
     done = read(name, open_hub(db, data, files).store)

@@ -15,8 +15,8 @@ from .console import AsJson, Data, check_folders, listed, print_json, remark, sa
 from .hub_commands import Db, Files, open_hub
 
 if TYPE_CHECKING:
-    from ..leaderboard.overlap_report import CleanScores, Overlap
-    from ..leaderboard.ranking import Board, BoardRow
+    from ..leaderboard.boards.overlap_report import CleanScores, Overlap
+    from ..leaderboard.boards.ranking import Board, BoardRow
 
 FORMATS = ("csv", "parquet", "json", "latex", "bibtex", "eval-results", "badge")
 ENDINGS = {".tex": "latex", ".bib": "bibtex", ".yaml": "eval-results", ".yml": "eval-results", ".svg": "badge"} | {
@@ -59,8 +59,8 @@ def board(
 
     Example: uac board audiocaps-test --ranked-by date
     """
-    from ..leaderboard.exports import board_json, ranks_shown
-    from ..leaderboard.overlap_report import levels
+    from ..leaderboard.boards.exports import board_json, ranks_shown
+    from ..leaderboard.boards.overlap_report import levels
 
     hub = open_hub(db, data, files)
     found = hub.board(benchmark, scope=scope, ranked_by=ranked_by)
@@ -151,8 +151,8 @@ def export(
 
     Example: uac export audiocaps-test --format eval-results --system "My system" --out .eval_results/audiocaps-test.yaml
     """
-    from ..leaderboard import exports
-    from ..leaderboard.eval_results import eval_results_yaml
+    from ..leaderboard.boards import exports
+    from ..leaderboard.boards.eval_results import eval_results_yaml
 
     chosen = _format(format_, out)
     if chosen == "parquet" and out is None:
@@ -221,7 +221,7 @@ def overlap_report(
 
     Example: uac overlap-report audiocaps-test --system A --system B
     """
-    from ..leaderboard.overlap_report import clean_scores, levels, mean_metrics
+    from ..leaderboard.boards.overlap_report import clean_scores, levels, mean_metrics
 
     hub = open_hub(db, data, files)
     found = hub.board(benchmark, scope=scope)

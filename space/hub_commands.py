@@ -15,7 +15,7 @@ from .console import AsJson, Data, listed, print_json, remark, say, table
 if TYPE_CHECKING:
     from ..leaderboard.client import Client, Report
     from ..leaderboard.hub import Hub
-    from ..leaderboard.validation import ValidationReport
+    from ..leaderboard.intake.validation import ValidationReport
     from ..leaderboard.worker import Place
 
 Db = Annotated[
@@ -219,7 +219,7 @@ def work(
 
     With --workers N, N of them run and are started again when they die, until Ctrl-C or SIGTERM.
     """
-    from ..leaderboard.mirror import mirroring
+    from ..leaderboard.storage.mirror import mirroring
     from ..leaderboard.worker import supervise
     from ..leaderboard.worker import work as run_worker
 
@@ -244,7 +244,7 @@ def serve(
     files: Files = None,
 ) -> None:
     """Serve the leaderboard at http://HOST:PORT, with a worker beside it."""
-    from ..leaderboard.mirror import mirroring
+    from ..leaderboard.storage.mirror import mirroring
     from ..leaderboard.worker import worker_processes
     from .app import serve as serve_app
 

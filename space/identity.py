@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from ..dataset_scripts.errors import InputError, RightsError, UnavailableError
 from ..dataset_scripts.settings import Settings
 from ..leaderboard.hub import LOCAL, Actor
-from ..leaderboard.store import SYSTEM
+from ..leaderboard.storage.store import SYSTEM
 from ..leaderboard.submission import LOCAL_ACCOUNT
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ..dataset_scripts.errors import UnknownNameError
 from .console import AsJson, print_json, say, table
 
 if TYPE_CHECKING:
-    from ..leaderboard.published import PublishedTable, ReportedResult
+    from ..leaderboard.boards.published import PublishedTable, ReportedResult
 
 FLAGS = ("mismatch", "suspect")
 
@@ -43,7 +43,7 @@ def published(
 
     Example: uac published --benchmark clotho-evaluation --flag mismatch
     """
-    from ..leaderboard.published import published_tables
+    from ..leaderboard.boards.published import published_tables
 
     tables = _with_rows(_of_paper(published_tables(), paper), benchmark, flag)
     if as_json:
@@ -63,7 +63,7 @@ def _of_paper(tables: tuple[PublishedTable, ...], paper: str | None) -> list[Pub
 
 def _with_rows(tables: Iterable[PublishedTable], benchmark: str | None, flag: str | None) -> list[PublishedTable]:
     """Returns the tables with the rows that were asked for, without those that have none."""
-    from ..leaderboard.published import REPORTED_BENCHMARKS, benchmark_id_of
+    from ..leaderboard.boards.published import REPORTED_BENCHMARKS, benchmark_id_of
 
     if benchmark is not None and benchmark not in REPORTED_BENCHMARKS:
         raise UnknownNameError("benchmark with published numbers", benchmark, REPORTED_BENCHMARKS)
@@ -121,7 +121,7 @@ def _notes(one: PublishedTable) -> dict[str, dict[str, None]]:
 
 
 def _summary(cells: Iterable[ReportedResult]) -> str:
-    from ..leaderboard.published import CONSISTENCIES
+    from ..leaderboard.boards.published import CONSISTENCIES
 
     counts = Counter(cell.consistency for cell in cells)
     listed = ", ".join(f"{counts[level]:,} {level}" for level in reversed(CONSISTENCIES))

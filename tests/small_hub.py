@@ -10,7 +10,7 @@ import pytest
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.leaderboard.hub import Hub
-from unified_audiocaps.leaderboard.store import ResultStore
+from unified_audiocaps.leaderboard.storage.store import ResultStore
 from unified_audiocaps.leaderboard.submission import Submission, System
 
 from .conftest import ROOT

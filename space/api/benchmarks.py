@@ -9,7 +9,7 @@ from fastapi import FastAPI, Query, Request, Response
 from ...dataset_scripts.errors import UnknownNameError
 from ...leaderboard.benchmark import Benchmark
 from ...leaderboard.hub import Hub
-from ...leaderboard.validation import max_bytes
+from ...leaderboard.intake.validation import max_bytes
 from .answers import dumps, is_known, tag_of, tagged, unchanged
 from .errors import tagged_refusals
 from .models import BenchmarkAnswer, OwnedSystem, SystemAnswer

@@ -11,10 +11,10 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
 
 from ...dataset_scripts.errors import StateError, UnknownNameError
-from ...leaderboard import exports
 from ...leaderboard.benchmark import Benchmark
+from ...leaderboard.boards import exports
+from ...leaderboard.boards.ranking import Board
 from ...leaderboard.hub import Hub
-from ...leaderboard.ranking import Board
 from .answers import JSON, Bodies, as_json, cursor, dumps, is_known, parts_of, tag_of, tagged, unchanged
 from .benchmarks import Version
 from .errors import MalformedError, refusals, tagged_refusals

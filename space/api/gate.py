@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from ...leaderboard.benchmark import shipped_benchmarks
 from ...leaderboard.hub import Hub
-from ...leaderboard.validation import max_bytes
+from ...leaderboard.intake.validation import max_bytes
 from ..identity import NOBODY, Identity, SignInError, check_sender
 from ..limits import RateLimits, address_of
 from .errors import BodyTooBigError, MalformedError, error_answer, machine_folders

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ...leaderboard.ranking import BoardColumn, BoardRow
+from ...leaderboard.boards.ranking import BoardColumn, BoardRow
 from ...leaderboard.submission import Submission, System
 from .errors import ErrorAnswer, ProblemAnswer
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
 
 from ...dataset_scripts.errors import UnknownNameError
-from ...leaderboard.exports import reported_csv
+from ...leaderboard.boards.exports import reported_csv
 from ...leaderboard.hub import Hub
 from .answers import dumps, tagged
 from .errors import tagged_refusals
@@ -34,7 +34,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         format: Annotated[str, Query(description="json or csv.")] = "json",
     ) -> Response:
         """Lists the numbers of papers, with what is inconsistent about them; `benchmark` is an id of ours."""
-        from ...leaderboard.published import reported_results
+        from ...leaderboard.boards.published import reported_results
 
         wanted = {"source_paper": paper, "benchmark_id": benchmark, "consistency": consistency}
         told = ((one, one.describe()) for one in reported_results())

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request, Response
 
 from ...dataset_scripts.errors import UnknownNameError
-from ...leaderboard.eval_results import eval_results_yaml
-from ...leaderboard.exports import badge_svg
+from ...leaderboard.boards.eval_results import eval_results_yaml
+from ...leaderboard.boards.exports import badge_svg
+from ...leaderboard.boards.overlap_report import clean_scores, levels
+from ...leaderboard.boards.ranking import Board, BoardRow
 from ...leaderboard.hub import Hub
-from ...leaderboard.overlap_report import clean_scores, levels
-from ...leaderboard.ranking import Board, BoardRow
 from .answers import as_json, tagged
 from .errors import refusals, require_open, tagged_refusals
 from .models import OverlapsAnswer

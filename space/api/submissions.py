@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
 
 from ...dataset_scripts.errors import InputError, RightsError, UnknownNameError
-from ...leaderboard.csv_text import problems_csv
+from ...leaderboard.boards.csv_text import problems_csv
 from ...leaderboard.hub import Actor, Hub
 from ...leaderboard.submission import STATES
 from ..identity import NOBODY, SignInError

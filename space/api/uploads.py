@@ -15,10 +15,10 @@ from fastapi import FastAPI, File, Form, Header, Query, Request, Response, Uploa
 
 from ...dataset_scripts import atomic
 from ...dataset_scripts.errors import InputError
-from ...leaderboard.bounded import ending_of
 from ...leaderboard.hub import Hub
+from ...leaderboard.intake.bounded import ending_of
+from ...leaderboard.intake.validation import ValidationReport
 from ...leaderboard.submission import Submission, System
-from ...leaderboard.validation import ValidationReport
 from .answers import as_json
 from .errors import MalformedError, error_answer, refusals, require_open
 from .models import AcceptedAnswer, RejectedAnswer, ReportAnswer

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from ...leaderboard.boards.ranking import Board
 from ...leaderboard.hub import Hub
-from ...leaderboard.ranking import Board
 from ..api.telling import Telling
 
 REFRESH_S = 3

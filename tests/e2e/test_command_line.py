@@ -6,7 +6,7 @@ import math
 
 import pyarrow.parquet as pq
 import pytest
-from unified_audiocaps.leaderboard.store import ResultStore
+from unified_audiocaps.leaderboard.storage.store import ResultStore
 
 from ..event_clips import write_event_clips
 from .conftest import EXAMPLES

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.leaderboard.hub import Hub
-from unified_audiocaps.leaderboard.store import ResultStore
+from unified_audiocaps.leaderboard.storage.store import ResultStore
 
 from .conftest import EXAMPLES, UAC, wait_for
 

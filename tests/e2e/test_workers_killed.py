@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from unified_audiocaps.leaderboard.store import ResultStore
+from unified_audiocaps.leaderboard.storage.store import ResultStore
 
 from .conftest import EXAMPLES, UAC, wait_for
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import StorageError, UnavailableError
-from unified_audiocaps.leaderboard import store as store_module
+from unified_audiocaps.leaderboard.storage import store as store_module
 
 from ..postgres import cluster
 from .conftest import assert_whole, opened, until, working, write

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from unified_audiocaps.evaluators.tasks.groups import Group
 from unified_audiocaps.leaderboard.benchmark import Benchmark, BenchmarkItems
-from unified_audiocaps.leaderboard.validation import validate
+from unified_audiocaps.leaderboard.intake.validation import validate
 
 NAMES = ("rain", "dog", "bell", "train", "wind", "crowd", "piano", "siren", "door", "birds", "stream", "engine")
 REFERENCES = {f"tiny/test/{name}": (f"a {name} is heard", f"the sound of {name}") for name in NAMES}
@@ -353,7 +353,7 @@ import resource, sys, time
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from tests.faults.test_fuzz import POOL, resident_bytes
-from unified_audiocaps.leaderboard.validation import validate
+from unified_audiocaps.leaderboard.intake.validation import validate
 before, began = resident_bytes(), time.process_time()
 report = validate(Path(sys.argv[1]), POOL)
 print(time.process_time() - began, resident_bytes() - before, ' '.join(p.message for p in report.problems))

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 from unified_audiocaps.dataset_scripts.errors import UnavailableError
-from unified_audiocaps.leaderboard import database
-from unified_audiocaps.leaderboard import store as store_module
+from unified_audiocaps.leaderboard.storage import database
+from unified_audiocaps.leaderboard.storage import store as store_module
 
 from ..postgres import cluster
 from .conftest import assert_whole, opened, until, working, write

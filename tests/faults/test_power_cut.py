@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 from unified_audiocaps.leaderboard.hub import Hub
-from unified_audiocaps.leaderboard.store import ResultStore
+from unified_audiocaps.leaderboard.storage.store import ResultStore
 
 from ..postgres import Cluster, cluster
 from .conftest import assert_whole, opened, work_command, work_once

@@ -9,7 +9,8 @@ from unified_audiocaps.evaluators.tasks.groups import Group
 from unified_audiocaps.leaderboard.benchmark import Benchmark, BenchmarkItems, items_digest
 from unified_audiocaps.leaderboard.hub import Hub
 from unified_audiocaps.leaderboard.items import to_parquet
-from unified_audiocaps.leaderboard.store import Job, ResultRow, ResultStore
+from unified_audiocaps.leaderboard.storage.records import Job, ResultRow
+from unified_audiocaps.leaderboard.storage.store import ResultStore
 from unified_audiocaps.leaderboard.submission import Submission, System
 
 REFERENCES = {

@@ -9,8 +9,8 @@ from unified_audiocaps.evaluators.pairs import CaptionPairs
 from unified_audiocaps.evaluators.score import score
 from unified_audiocaps.evaluators.tasks.groups import Group
 from unified_audiocaps.leaderboard.benchmark import BenchmarkItems, frozen
+from unified_audiocaps.leaderboard.intake.validation import validate
 from unified_audiocaps.leaderboard.scoring import STATS, draws_of, is_mean, read_table, score_submission
-from unified_audiocaps.leaderboard.validation import validate
 
 from .conftest import REFERENCES
 

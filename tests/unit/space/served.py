@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.leaderboard.hub import Hub
-from unified_audiocaps.leaderboard.store import ResultRow, ResultStore
+from unified_audiocaps.leaderboard.storage.records import ResultRow
+from unified_audiocaps.leaderboard.storage.store import ResultStore
 from unified_audiocaps.leaderboard.submission import LOCAL_ACCOUNT, System
 from unified_audiocaps.space.api import add_routes
 from unified_audiocaps.space.app import SERVER

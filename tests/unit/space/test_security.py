@@ -12,7 +12,7 @@ import itsdangerous
 import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
-from unified_audiocaps.leaderboard.store import ResultRow
+from unified_audiocaps.leaderboard.storage.records import ResultRow
 from unified_audiocaps.leaderboard.submission import System
 from unified_audiocaps.space.api import gate
 from unified_audiocaps.space.app import create_app

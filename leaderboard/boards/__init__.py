@@ -1,0 +1,1 @@
+"""From published numbers to tables that people read."""

@@ -1,0 +1,1 @@
+"""What a hub remembers: database, files, copies of both."""
