@@ -26,7 +26,7 @@ from unified_audiocaps.leaderboard.hub import Hub
 from unified_audiocaps.leaderboard.storage.store import ResultStore
 from unified_audiocaps.leaderboard.submission import System
 
-from ..test_contamination import wavcaps
+from .test_contamination import wavcaps
 
 VIDEOS = {
     "aaaaaaaaaa1": ("a dog barks twice", "a small dog is barking"),
