@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from ..leaderboard.hub import Hub
@@ -29,23 +28,17 @@ def create_app(hub: Hub) -> FastAPI:
     Args:
         hub: the store and the built references.
     """
-    import gradio as gr
     from fastapi import FastAPI
 
-    from .api import add_routes
+    from . import api, pages
     from .identity import Identity
-    from .pages import board, style, submit
+    from .pages.site import Site
 
     identity = Identity(hub.settings)
+    site = Site(hub, identity)
     app = FastAPI(title="unified-audiocaps", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
-    add_routes(app, hub, identity)  # before the mount: a route added after a mount at "/" answers 404
-    with gr.Blocks(title="unified-audiocaps leaderboard", analytics_enabled=False) as demo:
-        board.render(hub)
-    with demo.route("Submit", "/submit"):
-        submit.render(hub, identity)
-    # gradio warns about server-side rendering even when it was not asked for
-    warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
-    gr.mount_gradio_app(app, demo, path="/", theme=style.THEME, css=style.CSS, ssr_mode=False, footer_links=[])
+    api.add_routes(app, hub, identity, site.error_page)
+    pages.add_routes(app, site)
     return app
 
 

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ..identity import Identity
+    from .errors import ErrorPage
 
 
-def add_routes(app: FastAPI, hub: Hub, identity: Identity | None = None) -> None:
-    """Adds the routes, the gate and the handlers of errors to the application; before any mount at "/".
+def add_routes(app: FastAPI, hub: Hub, identity: Identity | None = None, error_page: ErrorPage | None = None) -> None:
+    """Adds the routes, the gate and the handlers of errors to the application.
 
     Args:
         app: gets them.
         hub: answers.
         identity: tells who asks; made from the hub's settings by default.
+        error_page: makes the answer to an error outside the API, from request, status and message; JSON by default.
     """
     from starlette.middleware.gzip import GZipMiddleware
 
@@ -35,7 +37,7 @@ def add_routes(app: FastAPI, hub: Hub, identity: Identity | None = None) -> None
     for area in (benchmarks, boards, shares, submissions, uploads, events, admin, published):
         area.add_routes(app, hub)
     operations.add_routes(app, hub, traffic)
-    errors.add_handlers(app, hub)
+    errors.add_handlers(app, hub, error_page)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(
         Gate,
@@ -43,4 +45,5 @@ def add_routes(app: FastAPI, hub: Hub, identity: Identity | None = None) -> None
         identity=identity or Identity(hub.settings),
         limits=RateLimits(hub.settings.requests_per_minute),
         traffic=traffic,
+        error_page=error_page,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,9 @@ class ErrorAnswer(BaseModel):
     message: str
     problems: list[ProblemAnswer] = []
     n_problems: int = 0
+
+
+ErrorPage = Callable[[Request, int, str], Response]  # request, status, message
 
 
 class BodyTooBigError(InputError):
@@ -151,6 +156,17 @@ def error_answer(error: Exception, folders: tuple[Path, ...] = (), code: str | N
     return as_json({"error": code or word, "message": message, "problems": listed, "n_problems": total, **more}, status, headers)
 
 
+def as_page(request: Request, answer: Response, error_page: ErrorPage | None) -> Response:
+    """Returns an error as a page where it is not the API that was asked; headers such as `Retry-After` stay."""
+    if error_page is None or request.url.path.startswith("/api/"):
+        return answer
+    page = error_page(request, answer.status_code, json.loads(bytes(answer.body))["message"])
+    for name in ("retry-after", "allow"):
+        if name in answer.headers:
+            page.headers[name] = answer.headers[name]
+    return page
+
+
 def without_folders(text: str, folders: tuple[Path, ...]) -> str:
     """Returns a message without the names of folders of this machine."""
     for folder in folders:
@@ -176,27 +192,30 @@ def machine_folders(hub: Hub) -> tuple[Path, ...]:
     return tuple(sorted((one for one in found if len(one.parts) > 1), key=lambda one: -len(str(one))))
 
 
-def add_handlers(app: FastAPI, hub: Hub) -> None:
-    """Makes every error of the routes an answer of the one shape, unknown routes too."""
+def add_handlers(app: FastAPI, hub: Hub, error_page: ErrorPage | None = None) -> None:
+    """Makes every error of the API an answer of the one shape, unknown routes too, and every other one a page."""
     folders = machine_folders(hub)
 
     @app.exception_handler(UnifiedAudioCapsError)
-    def _ours(_request: Request, error: UnifiedAudioCapsError) -> Response:
-        return error_answer(error, folders)
+    def _ours(request: Request, error: UnifiedAudioCapsError) -> Response:
+        return as_page(request, error_answer(error, folders), error_page)
 
     @app.exception_handler(RequestValidationError)
-    def _malformed(_request: Request, error: RequestValidationError) -> Response:
+    def _malformed(request: Request, error: RequestValidationError) -> Response:
         found = [(".".join(map(str, one["loc"][1:])), str(one["msg"])) for one in error.errors()]
         problems = [Problem("E_PARAMETER", f"{name}: {text}", column=name) for name, text in found]
-        return error_answer(MalformedError("the request does not have the form that the route takes.", problems))
+        answer = error_answer(MalformedError("the request does not have the form that the route takes.", problems))
+        return as_page(request, answer, error_page)
 
     @app.exception_handler(HTTPException)
-    def _http(_request: Request, error: HTTPException) -> Response:
+    def _http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, OSError):  # a form whose file could not be put aside
-            return error_answer(StorageError("the hub", error.__cause__, "Nothing was kept."))
-        code = _HTTP.get(error.status_code, "refused")
-        body = {"error": code, "message": str(error.detail), "problems": [], "n_problems": 0}
-        return as_json(body, error.status_code, dict(error.headers or {}))
+            answer = error_answer(StorageError("the hub", error.__cause__, "Nothing was kept."))
+        else:
+            code = _HTTP.get(error.status_code, "refused")
+            body = {"error": code, "message": str(error.detail), "problems": [], "n_problems": 0}
+            answer = as_json(body, error.status_code, dict(error.headers or {}))
+        return as_page(request, answer, error_page)
 
     def nowhere(request: Request) -> Response:
         routes = [one for one in app.router.routes if isinstance(one, Route) and one is not last]

@@ -9,14 +9,14 @@ import time
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from ...leaderboard.benchmark import shipped_benchmarks
 from ...leaderboard.hub import Hub
 from ...leaderboard.intake.validation import max_bytes
 from ..identity import NOBODY, Identity, SignInError, check_sender
 from ..limits import RateLimits, address_of
-from .errors import BodyTooBigError, MalformedError, error_answer, machine_folders
+from .errors import BodyTooBigError, ErrorPage, MalformedError, as_page, error_answer, machine_folders
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 ENVELOPE_BYTES = 2**20  # the other parts of a form
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_TO_ALL = frozenset({"/api/v1/validate"})  # changes nothing
+OPEN_TO_ALL = frozenset({"/api/v1/validate", "/submit"})  # validation changes nothing; pages ask for the rest themselves
 FREE = frozenset({"/api/v1/healthz", "/api/v1/readyz"})
+# files of pages, and what counts its own requests
+NOT_OURS = ("/static/", "/playground", "/login/", "/logout")
 SAFETY = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -41,10 +43,21 @@ class Gate:
         identity: tells who asks.
         limits: how often one may.
         traffic: counts requests.
+        error_page: makes the answer to an error outside the API.
     """
 
-    def __init__(self, app: ASGIApp, *, hub: Hub, identity: Identity, limits: RateLimits, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hub: Hub,
+        identity: Identity,
+        limits: RateLimits,
+        traffic: Traffic,
+        error_page: ErrorPage | None = None,
+    ) -> None:
         self._app, self._hub, self._identity, self._limits, self._traffic = app, hub, identity, limits, traffic
+        self._error_page = error_page
         self._folders = machine_folders(hub)
         known = (*shipped_benchmarks(), *hub.benchmarks())
         self._max_bytes = max(max_bytes(one) for one in known) + ENVELOPE_BYTES
@@ -55,7 +68,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         started, status, is_api = time.perf_counter(), 0, scope["path"].startswith("/api/")
-        body = _Body(receive, self._max_bytes if is_api and scope["method"] not in READING else None)
+        is_ours = not scope["path"].startswith(NOT_OURS)
+        body = _Body(receive, self._max_bytes if is_ours and scope["method"] not in READING else None)
 
         async def tell(message: Message) -> None:
             nonlocal status
@@ -77,7 +91,9 @@ class Gate:
             body.is_too_big = False
             if status:
                 raise
-            await error_answer(error, self._folders)(scope, receive, tell)
+            scope.setdefault("state", {}).setdefault("actor", None)
+            answer = as_page(Request(scope), error_answer(error, self._folders), self._error_page)
+            await answer(scope, receive, tell)
 
     async def _admit(self, scope: Scope) -> None:
         """Lets a request in and notes who asks."""
@@ -85,7 +101,7 @@ class Gate:
         is_reading = scope["method"] in READING
         if not is_reading:
             check_sender(request.headers, self._hub.settings)
-        if not scope["path"].startswith("/api/"):
+        if scope["path"].startswith(NOT_OURS):
             return
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             raise MalformedError("the address holds a NUL character; no name does.")

@@ -1,1 +1,22 @@
-"""One module per page of the hub."""
+"""The pages of the hub: one module per page, data in, HTML out; `templates/` has what they look like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from .site import Site
+
+
+def add_routes(app: FastAPI, site: Site) -> None:
+    """Adds all pages, and the files that they are made of, to the application."""
+    from starlette.staticfiles import StaticFiles
+
+    from . import board
+    from .site import STATIC
+
+    for page in (board,):
+        page.add_routes(app, site)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
