@@ -189,7 +189,7 @@ def view(site: Site, wanted: Wanted) -> dict[str, Any]:
         "sort_link": lambda name, higher=True: _sort_link(state, wanted.sort, name, higher),
         "exports": _exports(wanted),
         "trained_names": _trained_names(board),
-        "metric_choices": _metric_choices(benchmark),
+        "metric_choices": metric_choices(benchmark),
         "is_looking": None in found.values(),
     }
 
@@ -287,7 +287,8 @@ def _trained_names(board: Board) -> tuple[str, ...]:
     return tuple(sorted(found, key=str.casefold)[:200])
 
 
-def _metric_choices(benchmark: Benchmark) -> list[tuple[str, str]]:
+def metric_choices(benchmark: Benchmark) -> list[tuple[str, str]]:
+    """Returns name and title of every metric of a benchmark."""
     from ...evaluators.metric import METRICS
     from ...leaderboard.boards.ranking import RETRIEVAL_TITLES
 
