@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from .conftest import assert_whole, until, work_command, work_once, write
 
 AHEAD, BEHIND = "+2h", "-2h"
 HOURS = {AHEAD: 2, BEHIND: -2}
+SHARED = Path("/dev/shm")  # where faketime keeps what its processes share
 
 
 @pytest.fixture
@@ -34,6 +36,8 @@ def started(command):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(20)
+        for left in (f"sem.faketime_sem_{process.pid}", f"faketime_shm_{process.pid}"):
+            (SHARED / left).unlink(missing_ok=True)  # a later process of that number could not begin
 
 
 def is_server(place) -> bool:
