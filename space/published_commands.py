@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..dataset_scripts.errors import UnknownNameError
 from .console import AsJson, print_json, say, table
 
 if TYPE_CHECKING:
@@ -43,9 +41,9 @@ def published(
 
     Example: uac published --benchmark clotho-evaluation --flag mismatch
     """
-    from ..leaderboard.boards.published import published_tables
+    from ..leaderboard.boards.published import chosen_tables, published_tables
 
-    tables = _with_rows(_of_paper(published_tables(), paper), benchmark, flag)
+    tables = chosen_tables(published_tables(), paper, benchmark, flag)
     if as_json:
         print_json([_as_json(one) for one in tables])
         return
@@ -54,45 +52,15 @@ def published(
     say(_summary(cell for one in tables for row in one.rows for cell in row.printed))
 
 
-def _of_paper(tables: tuple[PublishedTable, ...], paper: str | None) -> list[PublishedTable]:
-    found = [one for one in tables if paper is None or paper.lower() in one.source_paper.lower()]
-    if paper is not None and not found:
-        raise UnknownNameError("paper", paper, {one.source_paper for one in tables})
-    return found
-
-
-def _with_rows(tables: Iterable[PublishedTable], benchmark: str | None, flag: str | None) -> list[PublishedTable]:
-    """Returns the tables with the rows that were asked for, without those that have none."""
-    from ..leaderboard.boards.published import REPORTED_BENCHMARKS, benchmark_id_of
-
-    if benchmark is not None and benchmark not in REPORTED_BENCHMARKS:
-        raise UnknownNameError("benchmark with published numbers", benchmark, REPORTED_BENCHMARKS)
-    if flag is not None and flag not in FLAGS:
-        raise UnknownNameError("flag", flag, FLAGS)
-
-    def is_wanted(cells: Iterable[ReportedResult]) -> bool:
-        found = [cell for cell in cells if benchmark in {None, benchmark_id_of(cell)}]
-        return any(flag is None or flag in {one.level for one in cell.flags} for cell in found)
-
-    kept = [replace(one, rows=tuple(row for row in one.rows if is_wanted(row.printed))) for one in tables]
-    return [one for one in kept if one.rows]
-
-
 def _print(one: PublishedTable) -> None:
     """Prints a table, what its flags say, and what its notes say."""
-    # the derived number and what it is derived from share a text: it is told once, at its gravest
-    gravest: dict[str, str] = {}
-    for row in one.rows:
-        for cell in row.printed:
-            for flag in cell.flags:
-                if flag.level in FLAGS and gravest.get(flag.text) != "mismatch":
-                    gravest[flag.text] = flag.level
-    numbers = {text: n for n, text in enumerate(gravest, 1)}
+    doubts = one.doubts()
+    numbers = {text: n for n, text in enumerate(doubts, 1)}
 
     def shown(cell: ReportedResult | None) -> str:
         if cell is None:
             return "-"
-        marks = sorted(numbers[flag.text] for flag in cell.flags if flag.level in FLAGS)
+        marks = sorted(numbers[flag.text] for flag in cell.flags if flag.text in numbers)
         return f"{cell.printed} [{','.join(map(str, marks))}]" if marks else cell.printed
 
     say(f"{one.name}{f'  (arXiv:{one.arxiv})' if one.arxiv else ''}")
@@ -103,21 +71,11 @@ def _print(one: PublishedTable) -> None:
     ]
     on = ["BENCHMARK"] if one.rows[0].benchmark else []
     table(rows, ("SYSTEM", "TRAINED ON", *on, *(column.title for column in one.columns)))
-    for text, level in gravest.items():
+    for text, level in doubts.items():
         say(f"[{numbers[text]}] {level}: {text}.")
-    for note, systems in _notes(one).items():
+    for note, systems in one.notes().items():
         say(f"note on {' and '.join(systems) if len(systems) < 3 else f'{len(systems)} rows'}: {note}")
     say()
-
-
-def _notes(one: PublishedTable) -> dict[str, dict[str, None]]:
-    """Returns the systems that each note is about."""
-    notes: dict[str, dict[str, None]] = {}
-    for row in one.rows:
-        for cell in row.printed:
-            if cell.note:
-                notes.setdefault(cell.note, {})[row.system] = None
-    return notes
 
 
 def _summary(cells: Iterable[ReportedResult]) -> str:

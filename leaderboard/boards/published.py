@@ -24,11 +24,12 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ...dataset_scripts.errors import RecordError
+from ...dataset_scripts.errors import RecordError, UnknownNameError
 
 Level = Literal["ok", "suspect", "mismatch"]
 Consistency = Literal["unchecked", "ok", "suspect", "mismatch"]
 CONSISTENCIES: tuple[Consistency, ...] = get_args(Consistency)  # the gravest last
+DOUBTS: tuple[Level, ...] = ("mismatch", "suspect")
 
 FOLDER = Path(__file__).with_name("papers")
 COLUMNS = (
@@ -220,6 +221,59 @@ class PublishedTable:
     def arxiv(self) -> str | None:
         """The paper's arXiv identifier; None where it is not known."""
         return PAPERS.get(self.source_paper)
+
+    def doubts(self) -> dict[str, Level]:
+        """Returns what is wrong with the table: texts of its flags, in order, each at its gravest.
+
+        The derived number and what it is derived from share a text.
+        """
+        found: dict[str, Level] = {}
+        for row in self.rows:
+            for cell in row.printed:
+                for flag in cell.flags:
+                    if flag.level in DOUBTS and found.get(flag.text) != "mismatch":
+                        found[flag.text] = flag.level
+        return found
+
+    def notes(self) -> dict[str, dict[str, None]]:
+        """Returns what a reader has to know, each with the names of the systems that it is about."""
+        found: dict[str, dict[str, None]] = {}
+        for row in self.rows:
+            for cell in row.printed:
+                if cell.note:
+                    found.setdefault(cell.note, {})[row.system] = None
+        return found
+
+
+def chosen_tables(
+    tables: Iterable[PublishedTable], paper: str | None = None, benchmark: str | None = None, flag: str | None = None
+) -> list[PublishedTable]:
+    """Returns tables with the rows that were asked for, without those that have none.
+
+    Args:
+        tables: to choose from.
+        paper: a part of the paper's name.
+        benchmark: one of `REPORTED_BENCHMARKS`: rows with a number on it.
+        flag: one of `DOUBTS`: rows with a number that has such a flag.
+
+    Raises:
+        UnknownNameError: there is no such paper, benchmark or flag.
+    """
+    among = list(tables)
+    found = [one for one in among if paper is None or paper.lower() in one.source_paper.lower()]
+    if paper is not None and not found:
+        raise UnknownNameError("paper", paper, {one.source_paper for one in among})
+    if benchmark is not None and benchmark not in REPORTED_BENCHMARKS:
+        raise UnknownNameError("benchmark with published numbers", benchmark, REPORTED_BENCHMARKS)
+    if flag is not None and flag not in DOUBTS:
+        raise UnknownNameError("flag", flag, DOUBTS)
+
+    def is_wanted(row: PublishedRow) -> bool:
+        cells = [cell for cell in row.printed if benchmark in {None, benchmark_id_of(cell)}]
+        return any(flag is None or flag in {one.level for one in cell.flags} for cell in cells)
+
+    kept = [replace(one, rows=tuple(filter(is_wanted, one.rows))) for one in found]
+    return [one for one in kept if one.rows]
 
 
 @cache
