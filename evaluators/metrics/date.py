@@ -74,7 +74,7 @@ class Date(Metric):
             "dtype": work.options.precision,
             "text": "raw",
             "subtask": subtask,
-            "delta": f"{_delta(subtask):g}",
+            "delta": f"{delta_of(subtask):g}",
             "n": str(len(pairs)),
             "checker": work.shared(loaded_checker).identity if work.options.checker else "none",
         }
@@ -86,10 +86,8 @@ class Date(Metric):
             UnknownNameError: no subtask is called so.
             InputError: the encoder is not built like BERT, or the checker is none.
         """
-        delta = _delta(work.options.subtask)
-        tokens = work.shared(candidate_tokens)
-        candidates = _weighted_embeddings(work, tokens)[tokens.sequence]
-        references = work.shared(weighted_references).means
+        delta = delta_of(work.options.subtask)
+        candidates, references = work.shared(weighted_candidates), work.shared(weighted_references).means
         similarity, discrimination = similarity_and_discrimination(candidates, references, delta, work.shared(_penalty))
         return np.stack((harmonic_mean(similarity, discrimination), similarity, discrimination), axis=1)
 
@@ -121,10 +119,21 @@ def _notes_of_the_checker(work: Workspace) -> Mapping[str, int]:
     }
 
 
-def _delta(subtask: str) -> float:
+def delta_of(subtask: str) -> float:
+    """Returns the width of the band in which an item counts as fitting equally well.
+
+    Raises:
+        UnknownNameError: no subtask is called so.
+    """
     if subtask not in DELTAS:
         raise UnknownNameError("DATE subtask", subtask, DELTAS)
     return DELTAS[subtask]
+
+
+def weighted_candidates(work: Workspace) -> Embeddings:
+    """Returns float32[n, d]: the weighted embedding of each candidate (shared work)."""
+    tokens = work.shared(candidate_tokens)
+    return _weighted_embeddings(work, tokens)[tokens.sequence]
 
 
 def weighted_references(work: Workspace) -> ReferenceVectors:

@@ -1,6 +1,6 @@
 // A page's state is its address. A form or link marked data-live asks the server for the page that it leads to, and puts that
 // page's content in the place of this one's: nothing else changes, and without scripts the same form and link still work.
-// data-follow: the content follows what happens on the hub.
+// data-live="submit": not before the form is sent. data-follow: the content follows what happens on the hub.
 
 const PATIENCE_MS = 120; // between two letters that somebody types
 const QUIET_MS = 700; // after an event of the hub
@@ -69,7 +69,7 @@ function addressOf(form) {
 
 let typing = 0;
 document.addEventListener("input", (event) => {
-  const form = event.target.closest?.("form[data-live]");
+  const form = event.target.closest?.('form[data-live]:not([data-live="submit"])');
   if (!form) return;
   clearTimeout(typing);
   const isText = event.target.matches("input[type=search], input[type=text], input[type=number], textarea");
