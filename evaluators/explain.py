@@ -180,11 +180,7 @@ def _date(work: Workspace, at: int) -> dict[str, object]:
     threshold = fits[at] - np.float32(delta / 2)
     others = [int(place) for place in np.argsort(-fits, kind="stable") if place != at][:N_NEIGHBOURS]
     return {
-        "weights": tuple(
-            (str(name), float(weight))
-            for name, id_, weight in zip(names, ids, weights[inside], strict=True)
-            if id_ not in special
-        ),
+        "weights": tuple((str(one), float(weight)) for one, id_, weight in read if id_ not in special),
         "delta": delta,
         "n_fitting": int(np.count_nonzero(fits >= threshold)),
         "neighbours": tuple(Neighbour(work.pairs.ids[place], float(fits[place])) for place in others),
