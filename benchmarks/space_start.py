@@ -2,8 +2,9 @@
 
     python benchmarks/space_start.py [--folder FOLDER] [--keep]
 
-Writes the Space, makes a virtual environment outside the project, installs the Space's requirements.txt there (torch first, as its
-Dockerfile does), starts app.py, sends an example, and waits for its place on the board. Takes minutes and 2 GB; prints seconds.
+Writes the Space, makes a virtual environment outside the project, installs the Space's requirements.txt there (torch first, as
+its Dockerfile does), starts app.py, sends an example, and waits for its place on the board. Takes minutes and 2 GB; prints
+seconds.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ EXAMPLE = ROOT / "space" / "examples" / "tag-template.jsonl"
 
 
 def main() -> None:
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
     parser.add_argument("--keep", action="store_true", help="leave the folder, to look at it")
@@ -96,6 +98,7 @@ def run(*command: object, **options: Any) -> str:
 
 
 def get(url: str) -> dict[str, Any]:
+    """Returns the JSON at an address."""
     with urllib.request.urlopen(url, timeout=30) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
@@ -117,12 +120,14 @@ def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], Any], lim
 
 
 def timed(what: str, step: Callable[[], Any]) -> None:
+    """Does a step and prints how long it took."""
     began = time.perf_counter()
     step()
     say(what, f"{time.perf_counter() - began:.1f} s")
 
 
 def say(what: str, value: str) -> None:
+    """Prints a figure."""
     print(f"{what:22} {value}", flush=True)
 
 

@@ -1,8 +1,8 @@
 """A small stand-in for the Hugging Face Hub: repositories in memory, behind the routes that `huggingface_hub` calls.
 
 Every file of 10 bytes or more that ends in .parquet, .flac, .json or .whl is "large": it travels by the LFS protocol. Cards of
-Spaces have to keep the Hub's rules. Files named in `cut_once` are cut in the middle of their first download; `refusals` answer the
-next commits, None lets one pass. Run as a script, it prints its address and serves until it is ended.
+Spaces have to keep the Hub's rules. Files named in `cut_once` are cut in the middle of their first download; `refusals` answer
+the next commits, None lets one pass. Run as a script, it prints its address and serves until it is ended.
 """
 
 import argparse
