@@ -9,6 +9,7 @@ how often one may ask is counted here.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import wraps
@@ -110,9 +111,14 @@ def make_server(hub: Hub) -> MCPServer[Any]:
     from mcp.server.mcpserver import MCPServer
     from mcp.types import ToolAnnotations
 
-    server: MCPServer[Any] = MCPServer(
-        "unified-audiocaps", instructions=INSTRUCTIONS, version=package_version(), log_level="WARNING", subscriptions=False
-    )
+    root, nothing = logging.getLogger(), logging.NullHandler()
+    root.addHandler(nothing)  # MCPServer would set logging up for the whole process where nobody has
+    try:
+        server: MCPServer[Any] = MCPServer(
+            "unified-audiocaps", instructions=INSTRUCTIONS, version=package_version(), subscriptions=False
+        )
+    finally:
+        root.removeHandler(nothing)
     reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
     for tool in (*_board_tools(hub), *_submission_tools(hub), *_metric_tools()):
         server.add_tool(_told(tool, hub), annotations=reads)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 import threading
 import time
@@ -294,3 +295,10 @@ def test_requests_at_once_do_not_disturb_each_other(url):
 
     answers = asyncio.run(all_at_once())
     assert [one.structured_content["caption"] for one in answers] == [f"a dog {n}" for n in range(20)]
+
+
+def test_making_it_leaves_the_logging_of_the_process_alone(hub, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    level = logging.root.level
+    app_of(hub)
+    assert (logging.root.handlers, logging.root.level) == ([], level)
