@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -54,10 +55,10 @@ def measure(folder: Path) -> None:
     timed("install torch", lambda: run(*pip, torch))
     timed("install the rest", lambda: run(*pip, "--requirement", "requirements.txt", cwd=space))
     timed("pip check", lambda: run(venv / "bin/python", "-m", "pip", "--disable-pip-version-check", "check"))
-    installed = run(venv / "bin/python", "-m", "pip", "freeze").split()
-    pins = (space / "constraints.txt").read_text().split()
-    strange = {one for one in installed if "==" in one and "+cpu" not in one} - set(pins)
-    say("packages", f"{len(installed)}, not at their pins: {', '.join(sorted(strange)) or 'none'}")
+    installed = pins_of(run(venv / "bin/python", "-m", "pip", "freeze"))
+    tested = pins_of((space / "constraints.txt").read_text())
+    strange = [name for name, version in installed.items() if tested.get(name) != version.partition("+")[0]]
+    say("packages", f"{len(installed)}, not at their pins: {', '.join(strange) or 'none'}")
     serve(space, venv, folder / "storage")
 
 
@@ -86,6 +87,12 @@ def serve(space: Path, venv: Path, storage: Path) -> None:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+
+
+def pins_of(text: str) -> dict[str, str]:
+    """Returns the versions of lines name==version, by canonical name."""
+    lines = (line.split("==") for line in text.split() if "==" in line)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in lines}
 
 
 def run(*command: object, **options: Any) -> str:

@@ -24,10 +24,8 @@ CLOTHO = ROOT / "tests/fixtures/sources/clotho/raw"
 
 
 @pytest.fixture
-def published(double, online, uac, sample_data):
-    """The sample, two metrics and the Space, published by the commands of the README."""
-    uac("publish", "dataset", "--repo", DATASET, "--data", sample_data, **online)
-    uac("publish", "metrics", "--org", "org", "--metrics", "date,cider_d", **online)
+def with_space(double, online, uac):
+    """The Hub with a Space, published by the command of the README."""
     uac("publish", "space", "--repo", SPACE, "--dataset", DATASET, **online)
     return double
 
@@ -49,7 +47,9 @@ print(json.dumps([
 """
 
 
-def test_the_dataset_and_the_metrics_are_read_back(published, online, tmp_path):
+def test_the_dataset_and_the_metrics_are_read_back(double, online, uac, sample_data, tmp_path):
+    uac("publish", "dataset", "--repo", DATASET, "--data", sample_data, **online)
+    uac("publish", "metrics", "--org", "org", "--metrics", "date,cider_d", **online)
     n_clips, n_references, date, cider_d = python(READ_BACK, {**online, "HF_MODULES_CACHE": str(tmp_path / "m")}, tmp_path)
     assert (n_clips, n_references) == (12, 5)
     assert 0.5 < date <= 1
@@ -70,8 +70,8 @@ def header_of(card: Path) -> dict:
     return yaml.safe_load(card.read_text(encoding="utf-8").split("---\n")[1])
 
 
-def test_the_space_is_whole_and_pins_what_was_tested(published, online, tmp_path):
-    assert published.repositories["space", SPACE].private is False
+def test_the_space_is_whole_and_pins_what_was_tested(with_space, online, tmp_path):
+    assert with_space.repositories["space", SPACE].private is False
     folder = downloaded(online, tmp_path / "space")
     names = sorted(path.name for path in folder.iterdir() if path.name not in {".cache", ".gitattributes"})
     wheel = names[-1]
@@ -86,8 +86,8 @@ def test_the_space_is_whole_and_pins_what_was_tested(published, online, tmp_path
     assert (header["sdk"], header["app_port"], header["hf_oauth"], header["datasets"]) == ("docker", 7860, True, [DATASET])
 
 
-def test_publishing_again_replaces_the_wheel_and_nothing_else(published, online, uac):
-    repository = published.repositories["space", SPACE]
+def test_publishing_again_replaces_the_wheel_and_nothing_else(with_space, online, uac):
+    repository = with_space.repositories["space", SPACE]
     files = repository.commits[-1].files
     repository.add("by hand", {**files, "unified_audiocaps-0.0.1-py3-none-any.whl": b"an older one", "notes.txt": b"mine"})
     told = uac("publish", "space", "--repo", SPACE, "--dataset", DATASET, **online).stdout
@@ -106,10 +106,8 @@ def started(folder: Path, variables: dict[str, str]) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url, environment = f"http://127.0.0.1:{port}", {**os.environ, **variables, "PORT": str(port)}
-    for name in ("UAC_HOME", "UAC_SIGN_IN"):
-        environment.pop(name, None)
-    environment.update({name: value for name, value in variables.items() if name != "UAC_HOME" or value})
+    url, clean = f"http://127.0.0.1:{port}", {name: one for name, one in os.environ.items() if not name.startswith("UAC_")}
+    environment = {**clean, **variables, "PORT": str(port)}
     log = folder / "log.txt"
     with (
         log.open("w") as stream,
@@ -159,11 +157,13 @@ def test_the_space_opens_with_the_references_of_its_dataset(double, online, uac,
 
 def test_a_space_without_storage_says_so_asks_who_people_are_and_opens_all_the_same(double, online, uac, tmp_path):
     uac("publish", "space", "--repo", SPACE, "--dataset", "org/nowhere", **online)
-    folder = downloaded(online, tmp_path / "space")
+    folder, nowhere = downloaded(online, tmp_path / "space"), tmp_path / "nowhere"
+    app = folder / "app.py"
+    app.write_text(app.read_text().replace('Path("/data")', f"Path({str(nowhere)!r})"))
     variables = {**online, "UAC_HOME": "", "SPACE_ID": SPACE, "TMPDIR": str(tmp_path)}
     with started(folder, variables) as url:
         refused = uac("submit", EXAMPLES / "tag-template.jsonl", "--benchmark", "sample", "--system", "T", "--hub", url, code=2)
         assert "nobody is signed in" in refused.stderr
     told = (folder / "log.txt").read_text()
-    assert "NOTHING WILL BE KEPT: there is no storage at /data" in told
+    assert f"NOTHING WILL BE KEPT: there is no storage at {nowhere}" in told
     assert "no references from org/nowhere: https://huggingface.co/datasets/org/nowhere is not there" in told
