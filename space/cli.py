@@ -635,6 +635,38 @@ def publish_metrics(
         say(f'  evaluate.load("{one.repo_id}"), commit {one.commit[:12]}')
 
 
+@publish_app.command("space")
+def publish_space(
+    repo: Annotated[str, typer.Option("--repo", metavar="OWNER/NAME", help="The Space; created when it is not there.")],
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="OWNER/NAME", help="Dataset repository whose references open more benchmarks.")
+    ] = "",
+    private: Annotated[bool, typer.Option("--private", help="Create the Space for its owner alone.")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Send nothing: write the Space into this folder, to look at it.")
+    ] = None,
+    checkout: Annotated[
+        Path | None,
+        typer.Option("--checkout", metavar="FOLDER", help="Clone of the project. [default: what this copy runs from]"),
+    ] = None,
+) -> None:
+    """Upload the hub as a Space: pages, routes and a worker, with the versions that run here; its card says how to go on.
+
+    Example: hf auth login, then uac publish space --repo my-lab/leaderboard --dataset my-lab/unified-audiocaps
+    """
+    from .publish_space import publish_space as publish
+    from .publish_space import write_space
+
+    if to is not None:
+        for path in write_space(to, repo, dataset=dataset, checkout=checkout):
+            say(f"written: {path}")
+        return
+    done = publish(repo, dataset=dataset, private=private, checkout=checkout)
+    say(f"published {len(done.files)} files, {done.size_bytes / 2**20:,.1f} MiB, commit {done.commit[:12]}")
+    say(f"  https://huggingface.co/spaces/{done.repo_id}")
+    say(f"  storage, variables, secrets: https://huggingface.co/spaces/{done.repo_id}/settings (its card explains them)")
+
+
 # -- the hub ---------------------------------------------------------------------------------------------------------------------
 
 hub_commands.register(app)

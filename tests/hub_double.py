@@ -1,25 +1,49 @@
 """A small stand-in for the Hugging Face Hub: repositories in memory, behind the routes that `huggingface_hub` calls.
 
-Every file of 10 bytes or more that ends in .parquet, .flac or .json is "large": it travels by the LFS protocol. Files named in
-`cut_once` are cut in the middle of their first download; `refusals` answer the next commits, None lets one pass. Run as a script,
-it prints its address and serves until it is ended.
+Every file of 10 bytes or more that ends in .parquet, .flac, .json or .whl is "large": it travels by the LFS protocol. Cards of
+Spaces have to keep the Hub's rules. Files named in `cut_once` are cut in the middle of their first download; `refusals` answer
+the next commits, None lets one pass. Run as a script, it prints its address and serves until it is ended.
 """
 
 import argparse
 import base64
 import hashlib
 import json
+import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
+import yaml
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
-LARGE = (".parquet", ".flac", ".json")
+LARGE = (".parquet", ".flac", ".json", ".whl")
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+SCOPES = {"email", "read-repos", "write-repos", "manage-repos", "inference-api", "read-billing", "read-mcp", "jobs", "webhooks"}
+# https://huggingface.co/docs/hub/spaces-config-reference
+SPACE_RULES: dict[str, Callable[[Any], bool]] = {
+    "title": lambda value: isinstance(value, str),
+    "emoji": lambda value: isinstance(value, str) and 1 <= len(value) <= 4 and not value.isascii(),
+    "colorFrom": COLOURS.__contains__,
+    "colorTo": COLOURS.__contains__,
+    "sdk": {"gradio", "docker", "static"}.__contains__,
+    "sdk_version": lambda value: bool(re.fullmatch(r"\d+(\.\d+){1,2}", str(value))),
+    "app_port": lambda value: type(value) is int and 0 < value < 65536,
+    "pinned": lambda value: isinstance(value, bool),
+    "short_description": lambda value: isinstance(value, str) and len(value) <= 60,
+    "tags": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+    "datasets": lambda value: isinstance(value, list) and all(re.fullmatch(r"[\w.-]+/[\w.-]+", str(one)) for one in value),
+    "suggested_storage": {"small", "medium", "large"}.__contains__,
+    "hf_oauth": lambda value: isinstance(value, bool),
+    "hf_oauth_expiration_minutes": lambda value: type(value) is int and 0 < value <= 43_200,
+    "hf_oauth_scopes": lambda value: isinstance(value, list) and set(value) <= SCOPES,
+}
 NOW = "2026-01-01T00:00:00.000Z"
 
 
@@ -100,6 +124,27 @@ def is_large(path: str, content: bytes) -> bool:
     return path.endswith(LARGE) and len(content) >= 10
 
 
+def faults_of_card(text: str, kind: str) -> list[str]:
+    """Returns what the Hub would say of a README's header; of datasets and models only that it is one."""
+    header = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    try:
+        about = yaml.safe_load(header[1]) if header else {}
+    except yaml.YAMLError as error:
+        return [f"no YAML: {error}"]
+    if not isinstance(about, dict):
+        return ["the header is no mapping"]
+    if kind != "space":
+        return []
+    wrong = [f"{name!r} is needed" for name in ("title", "emoji", "colorFrom", "colorTo", "sdk") if not about.get(name)]
+    for name, value in about.items():
+        rule = SPACE_RULES.get(name)
+        if rule is not None and not rule(value):
+            wrong.append(f"{name!r} cannot be {value!r}")
+    if about.get("sdk") == "gradio" and not about.get("sdk_version"):
+        wrong.append("'sdk_version' is needed")
+    return wrong
+
+
 def entry(path: str, content: bytes) -> dict:
     found = {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
     if is_large(path, content):
@@ -152,8 +197,10 @@ def make_app(hub: HubDouble) -> FastAPI:  # one route after the other
         return JSONResponse({"url": url, "name": repo_id, "id": repo_id})
 
     @app.post("/api/validate-yaml")
-    def validate_yaml() -> dict:
-        return {"errors": [], "warnings": []}
+    async def validate_yaml(request: Request) -> Response:
+        asked = await request.json()
+        wrong = [{"message": one} for one in faults_of_card(asked["content"], asked["repoType"])]
+        return JSONResponse({"errors": wrong, "warnings": []}, 400 if wrong else 200)
 
     @app.post("/api/{kind}/{owner}/{name}/preupload/{revision}")
     async def preupload(kind: str, owner: str, name: str, request: Request) -> Response:
