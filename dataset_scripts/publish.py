@@ -88,6 +88,7 @@ def send(
     revision: str | None = None,
     inside: str = "",
     kind: Literal["dataset", "space"] = "dataset",
+    sdk: Literal["gradio", "docker"] = "gradio",
 ) -> str:
     """Sends a folder to a repository in one commit, checks every file there, and returns the commit.
 
@@ -101,7 +102,8 @@ def send(
         private: create the repository for its owner alone.
         revision: branch to commit to, None for the main one.
         inside: folder of the repository.
-        kind: of the repository; a Space is one of gradio.
+        kind: of the repository.
+        sdk: what a Space is made with.
 
     Raises:
         InputError: the repository's name is none.
@@ -118,10 +120,10 @@ def send(
         raise InputError(f"the repository is called {repo_id!r}; expected OWNER/NAME, such as my-lab/unified-audiocaps.")
     if is_offline():
         raise OfflineError("publishing needs the network and HF_HUB_OFFLINE is set; unset it.")
-    api, sdk = HfApi(), "gradio" if kind == "space" else None
+    api = HfApi()
     names = {f"{inside}/{name}".lstrip("/"): path for name, path in sent.items()}
     try:
-        api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
+        api.create_repo(repo_id, repo_type=kind, space_sdk=sdk if kind == "space" else None, private=private, exist_ok=True)
         info = api.upload_folder(
             repo_id=repo_id,
             folder_path=folder,

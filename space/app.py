@@ -32,12 +32,14 @@ def create_app(hub: Hub) -> FastAPI:
 
     from . import api, pages
     from .identity import Identity
+    from .mcp_server import add_mcp
     from .pages.site import Site
 
     identity = Identity(hub.settings)
     site = Site(hub, identity)
     app = FastAPI(title="unified-audiocaps", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
     api.add_routes(app, hub, identity, site.error_page)
+    add_mcp(app, hub)
     pages.add_routes(app, site)
     return app
 

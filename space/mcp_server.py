@@ -2,8 +2,8 @@
 
 Every request is a world of its own: no session is kept, nothing is pushed, and any process of a hub may answer. The tools see
 what a visitor sees who is not signed in, through the same functions as the routes, so private references stay where they are.
-What the gate in front of the routes does (from which site a browser comes, under which name the hub is asked) holds here, too;
-how often one may ask is counted here.
+What the gate in front of the routes does (from which site a browser comes, under which name the hub is asked, how often) holds
+here, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 from pydantic import Field
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -31,7 +30,6 @@ from ..leaderboard.hub import Hub
 from .api.answers import dumps
 from .api.errors import error_answer, machine_folders
 from .api.telling import Telling
-from .limits import RateLimits, address_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -61,25 +59,22 @@ Start = Annotated[int, Field(ge=0, le=10**9, description="How many rows to leave
 Caption = Annotated[str, Field(max_length=MAX_CAPTION_CHARACTERS)]
 
 
-def add_mcp(app: FastAPI, hub: Hub, limits: RateLimits | None = None) -> None:
-    """Adds the MCP endpoint to an application; before any mount at "/".
+def add_mcp(app: FastAPI, hub: Hub) -> None:
+    """Adds the MCP endpoint to an application.
 
     It needs no lifespan of the application, so it answers under a server and under a test client alike.
 
     Args:
         app: gets it; its gate and its handlers of errors stand in front (`api.add_routes`).
         hub: answers.
-        limits: how often one may ask; as often as the routes by default, counted apart from them.
     """
-    endpoint = _Endpoint(hub, limits or RateLimits(hub.settings.requests_per_minute))
-    app.router.routes.append(Route(PATH, endpoint=endpoint, include_in_schema=False))
+    app.router.routes.append(Route(PATH, endpoint=_Endpoint(hub), include_in_schema=False))
 
 
 class _Endpoint:
     """The ASGI application at `/mcp`."""
 
-    def __init__(self, hub: Hub, limits: RateLimits) -> None:
-        self._settings, self._limits = hub.settings, limits
+    def __init__(self, hub: Hub) -> None:
         self._server = make_server(hub)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +84,6 @@ class _Endpoint:
         if scope["method"] != "POST":  # streams from the hub to a client, and sessions to end: there are none
             await Response("POST only: this hub keeps no sessions.\n", 405, {"Allow": "POST"})(scope, receive, send)
             return
-        self._limits.take(f"address {address_of(Request(scope), self._settings.trusted_proxy)}")
         # a manager serves until it is closed and cannot be opened again; one for each request needs nobody to open it
         self._server.streamable_http_app(
             json_response=True,

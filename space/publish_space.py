@@ -72,7 +72,7 @@ def publish_space(repo_id: str, *, dataset: str = "", private: bool = False, che
         folder = Path(name)
         files = {path.name: path for path in write_space(folder, repo_id, dataset=dataset, checkout=checkout)}
         message = f"unified-audiocaps {_version_of(files)}"
-        commit = send(folder, repo_id, files, message=message, delete="*.whl", private=private, kind="space")
+        commit = send(folder, repo_id, files, message=message, delete="*.whl", private=private, kind="space", sdk="docker")
         return PublishedSpace(repo_id, commit, tuple(files), sum(path.stat().st_size for path in files.values()))
 
 

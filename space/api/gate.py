@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 ENVELOPE_BYTES = 2**20  # the other parts of a form
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN_TO_ALL = frozenset({"/api/v1/validate", "/submit"})  # validation changes nothing; pages ask for the rest themselves
+# what changes nothing; the page asks for the rest itself
+OPEN_TO_ALL = frozenset({"/api/v1/validate", "/mcp", "/submit"})
 FREE = frozenset({"/api/v1/healthz", "/api/v1/readyz"})
 # files of pages, and what counts its own requests
 NOT_OURS = ("/static/", "/playground", "/login/", "/logout")
