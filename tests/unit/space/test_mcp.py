@@ -280,8 +280,8 @@ def test_nobody_has_to_sign_in_to_read(tmp_path, tokens):
 
 
 def test_who_asks_too_often_is_told_when_to_come_back(tmp_path):
-    hub = make_hub(tmp_path, requests_per_minute=3)
-    client = TestClient(app_of(hub), base_url="http://localhost")
+    hub = make_hub(tmp_path, requests_per_minute=3, sign_in="hub")
+    client = TestClient(app_of(hub), base_url="https://hub.example.org")
     assert [ask(client) for _ in range(4)] == [200, 200, 200, 429]
     assert int(client.post("/mcp", json=LISTING, headers=HEADERS).headers["retry-after"]) > 0
     assert client.get("/api/v1/benchmarks").status_code == 429  # one budget for routes and tools
