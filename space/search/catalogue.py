@@ -149,22 +149,22 @@ class Catalogue:
         return {}
 
     def _count(self, splits: tuple[str, ...]) -> dict[str, dict[str, int]]:
-        inside = np.isin(self._of_rows("split"), [self.names["split"].index(split) for split in splits])
+        inside = self._is_one_of("split", [self.names["split"].index(split) for split in splits])
         found = {}
         for kind in FIELDS:
-            of_row = self._tag_rows if kind == "tag" else _numbers(self.captions["row"]) if kind == "style" else slice(None)
-            codes = self._codes(kind)[inside[of_row]]
+            row = {"tag": "row_of_tag", "style": "row"}.get(kind)
+            codes = self._numbers(kind)[inside if row is None else inside[self._numbers(row)]]
             n = np.bincount(codes[codes >= 0], minlength=len(self.names[kind])).tolist()
             by_name = zip(self.names[kind], n, strict=True)
             found[kind] = {name: count for name, count in sorted(by_name, key=lambda one: (-one[1], one[0])) if count}
-        n = np.bincount(self._of_rows("overlap")[inside] + 1, minlength=3).tolist()
+        n = np.bincount(self._numbers("overlap")[inside] + 1, minlength=3).tolist()
         found["overlap"] = {name: count for name, count in zip(("unknown", *OVERLAPS), n, strict=True) if count}
         return found
 
     @cached_property
     def is_caption(self) -> Mask:
         """bool[n]: which entries have a text."""
-        found: Mask = _numbers(self.captions["style"]) >= 0
+        found: Mask = pc.greater(pc.binary_length(self.captions["text"]), 0).to_numpy()
         return found
 
     def codes_of(self, filters: Filters, set_name: str) -> dict[str, list[int]]:
@@ -195,7 +195,7 @@ class Catalogue:
         if filters.overlap is not None:
             if filters.overlap not in OVERLAPS:
                 raise UnknownNameError("overlap", filters.overlap, OVERLAPS)
-            if not (self._of_rows("overlap") >= 0).any():
+            if not (self._numbers("overlap") >= 0).any():
                 raise InputError(
                     f"nobody knows which clips of {set_name} are in evaluation sets: none was there when it was built. Build "
                     "the evaluation sets into the same folder, and then this one again."
@@ -214,13 +214,14 @@ class Catalogue:
         rows = np.ones(self.rows.num_rows, bool)
         for kind, wanted in codes.items():
             if kind == "tag":
-                of_tag = np.isin(self._codes("tag"), wanted)
-                rows &= np.bincount(self._tag_rows[of_tag], minlength=len(rows)) > 0
+                is_tagged = np.zeros(len(rows), bool)
+                is_tagged[self._numbers("row_of_tag")[self._is_one_of("tag", wanted)]] = True
+                rows &= is_tagged
             elif kind != "style":
-                rows &= np.isin(self._of_rows(kind), wanted)
-        found: Mask = rows[_numbers(self.captions["row"])]
+                rows &= self._is_one_of(kind, wanted)
+        found: Mask = rows[self._numbers("row")]
         if "style" in codes:
-            found &= np.isin(_numbers(self.captions["style"]), codes["style"])
+            found &= self._is_one_of("style", codes["style"])
         return found
 
     def texts(self, begin: int, end: int) -> list[str]:
@@ -228,25 +229,33 @@ class Catalogue:
         texts: list[str] = self.captions["text"].slice(begin, end - begin).to_pylist()
         return texts
 
-    def _codes(self, kind: str) -> Codes:
-        if kind == "style":
-            return _numbers(self.captions["style"])
-        if kind == "tag":
-            return _numbers(pc.list_flatten(self.rows["tags"]))
-        return self._of_rows(kind)
+    def _numbers(self, kind: str) -> Codes:
+        """Returns a column as one array, kept for the next filter.
 
-    def _of_rows(self, kind: str) -> Codes:
-        return _numbers(self.rows[kind])
+        Args:
+            kind: `style` and `row` (int32[captions]); `split`, `domain`, `overlap` (int32[rows]); `tag` and `row_of_tag`
+                (int32[tags], all rows' tags one after the other).
+        """
+        if kind not in self._arrays:
+            if kind == "row_of_tag":
+                lengths = pc.list_value_length(self.rows["tags"]).to_numpy()
+                self._arrays[kind] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+            elif kind == "tag":
+                self._arrays[kind] = pc.list_flatten(self.rows["tags"]).to_numpy()
+            else:
+                self._arrays[kind] = (self.captions if kind in _CAPTIONS.names else self.rows)[kind].to_numpy()
+        return self._arrays[kind]
 
     @cached_property
-    def _tag_rows(self) -> npt.NDArray[np.int64]:
-        lengths = _numbers(pc.list_value_length(self.rows["tags"]))
-        return np.repeat(np.arange(len(lengths)), lengths)
+    def _arrays(self) -> dict[str, Codes]:
+        return {}
 
-
-def _numbers(column: pa.ChunkedArray) -> Codes:
-    found: Codes = column.to_numpy()
-    return found
+    def _is_one_of(self, kind: str, codes: Sequence[int]) -> Mask:
+        """Returns where a column has one of some numbers."""
+        is_wanted = np.zeros(len(OVERLAPS if kind == "overlap" else self.names[kind]) + 1, bool)  # the last one is that of -1
+        is_wanted[list(codes)] = True
+        found: Mask = is_wanted[self._numbers(kind)]
+        return found
 
 
 Piece = tuple[pa.RecordBatch, pa.RecordBatch]

@@ -30,7 +30,7 @@ Small = npt.NDArray[np.int8]
 
 PART = 8192  # captions: a minute of work on two cores, which is what a kill can cost
 _FACTOR_BYTES = 4
-_BLOCK = 512  # vectors: their float32 copy stays in the cache of a core, which is what makes the scan fast
+_BLOCK = 1024  # vectors: their float32 copy stays in the cache of a core, which is what makes the scan fast
 _THREADS = 8  # more wait for memory, not for the processor
 
 
@@ -136,12 +136,11 @@ class MeaningIndex:
     """
 
     def __init__(self, parts: Iterable[tuple[Vectors, Small]]) -> None:
-        self._blocks = [
-            (factors[at : at + _BLOCK], small[at : at + _BLOCK])
-            for factors, small in parts
-            for at in range(0, len(small), _BLOCK)
-        ]
-        self._ends = np.cumsum([len(small) for _, small in self._blocks])
+        factors, self._parts = list[Vectors](), list[Small]()
+        for some_factors, small in parts:
+            factors.append(some_factors)
+            self._parts.append(small)
+        self._factors = np.concatenate(factors) if factors else np.empty(0, np.float32)
 
     @classmethod
     def open(cls, folder: Path) -> MeaningIndex:
@@ -168,7 +167,7 @@ class MeaningIndex:
         return cls([_unpacked(np.frombuffer(packed(vectors), np.uint8), *vectors.shape)])
 
     def __len__(self) -> int:
-        return sum(len(small) for _, small in self._blocks)
+        return len(self._factors)
 
     def find(self, query: Vectors, mask: Mask, limit: int, offset: int) -> MeaningFound:
         """Returns the captions that are closest to a query; of equally close ones the first of the set.
@@ -190,20 +189,22 @@ class MeaningIndex:
 
     def _scores(self, query: Vectors) -> Vectors:
         found = np.empty(len(self), np.float32)
+        ends = np.cumsum([len(small) for small in self._parts]).tolist()
 
-        def work(share: range) -> None:
+        def work(first: int) -> None:
             room = np.empty((_BLOCK, len(query)), np.float32)
-            for at in share:
-                factors, small = self._blocks[at]
-                end = int(self._ends[at])
-                wide = room[: len(small)]
-                np.copyto(wide, small)
-                found[end - len(small) : end] = (wide @ query) * factors
+            for at in range(first, len(ends), _threads()):
+                small = self._parts[at]
+                scores = found[ends[at] - len(small) : ends[at]]
+                for begin in range(0, len(small), _BLOCK):
+                    block = small[begin : begin + _BLOCK]
+                    wide = room[: len(block)]
+                    np.copyto(wide, block)
+                    np.dot(wide, query, out=scores[begin : begin + _BLOCK])
 
-        n = len(self._blocks)
-        share = -(-n // _threads())
-        for _ in self._pool.map(work, [range(at, min(at + share, n)) for at in range(0, n, share)]):
+        for _ in self._pool.map(work, range(_threads())):
             pass
+        found *= self._factors
         return found
 
     @cached_property

@@ -178,6 +178,12 @@ def test_pages_are_cut_from_one_ranking(sample):
     assert texts(search(sample, "", limit=3, offset=2)) == texts(search(sample, "", limit=5))[2:]
 
 
+def test_a_caption_without_a_style_is_a_caption(built):
+    one = built([row("x", captions=[caption("Wind in the trees.", None)])])
+    for by in ("words", "meaning"):
+        assert [(hit.entry.caption, hit.entry.style) for hit in search(one, "wind", by=by).hits] == [("Wind in the trees.", None)]
+
+
 @pytest.mark.parametrize("numbers", [{"limit": 0}, {"limit": 1001}, {"offset": -1}, {"offset": 100_001}])
 def test_numbers_out_of_range_are_refused(sample, numbers):
     with pytest.raises(InputError, match=r"expected 1 to 1,000 hits behind at most 100,000"):
