@@ -178,14 +178,14 @@ class MeaningIndex:
             limit: how many.
             offset: how many of the closest to pass over.
         """
-        total = int(np.count_nonzero(mask))
-        wanted = min(offset + limit, total)
+        allowed = np.flatnonzero(mask)
+        wanted = min(offset + limit, len(allowed))
         if wanted <= offset:
-            return MeaningFound(total, [], [])
-        scores = np.where(mask, self._scores(query), np.float32(-np.inf))
+            return MeaningFound(len(allowed), [], [])
+        scores = self._scores(query)[allowed]
         best = np.flatnonzero(scores >= np.partition(scores, -wanted)[-wanted])
         best = best[np.argsort(-scores[best], kind="stable")][offset:wanted]
-        return MeaningFound(total, best.tolist(), scores[best].tolist())
+        return MeaningFound(len(allowed), allowed[best].tolist(), scores[best].tolist())
 
     def _scores(self, query: Vectors) -> Vectors:
         found = np.empty(len(self), np.float32)
