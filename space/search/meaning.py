@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Vectors = npt.NDArray[np.float32]
 Small = npt.NDArray[np.int8]
 
-PART = 8192  # captions: a minute of work on two cores, which is what a kill can cost
+PART = 8192  # captions: twenty seconds of work on two cores, which is what a kill can cost
 _FACTOR_BYTES = 4
 _BLOCK = 1024  # vectors: their float32 copy stays in the cache of a core, which is what makes the scan fast
 _THREADS = 8  # more wait for memory, not for the processor
@@ -100,7 +100,7 @@ def write_parts(
     Raises:
         OSError: the disk is full or refuses.
     """
-    about = {**about, "captions": len(captions), "dimensions": embedded([""], one).shape[1]}
+    about = {**about, "captions": len(captions), "part": PART, "dimensions": embedded([""], one).shape[1]}
     text, known = json.dumps(about, sort_keys=True), folder / "about.json"
     if not known.is_file() or known.read_text(encoding="utf-8") != text:
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +109,7 @@ def write_parts(
     for half in folder.glob(".part-*"):  # what a kill left
         half.unlink()
     before = 0
-    for begin, end in _spans(len(captions)):
+    for begin, end in _spans(len(captions), PART):
         path = _part(folder, begin)
         if path.is_file():
             before += end - begin
@@ -120,12 +120,12 @@ def write_parts(
     return before
 
 
-def _spans(total: int) -> Iterator[tuple[int, int]]:
-    return ((begin, min(begin + PART, total)) for begin in range(0, total, PART))
+def _spans(total: int, part: int) -> Iterator[tuple[int, int]]:
+    return ((begin, min(begin + part, total)) for begin in range(0, total, part))
 
 
 def _part(folder: Path, begin: int) -> Path:
-    return folder / f"part-{begin // PART:06d}.int8"
+    return folder / f"part-{begin:09d}.int8"
 
 
 class MeaningIndex:
@@ -154,7 +154,7 @@ class MeaningIndex:
         dimensions = int(about["dimensions"])
         return cls(
             _unpacked(np.memmap(_part(folder, begin), np.uint8, "r"), end - begin, dimensions)
-            for begin, end in _spans(int(about["captions"]))
+            for begin, end in _spans(int(about["captions"]), int(about["part"]))
         )
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.built import BuiltSet, built_set
-from unified_audiocaps.dataset_scripts.errors import InputError, UnknownNameError
+from unified_audiocaps.dataset_scripts.errors import InputError, MissingRequirementError, UnknownNameError
 from unified_audiocaps.space.search import Filters, Found, catalogue, counts, make_index, meaning, search, store, ways, words
 
 from .conftest import row
@@ -372,7 +373,7 @@ def test_an_index_is_there_whole_or_not_at_all(sample, large, monkeypatch, stop)
 
 @pytest.mark.parametrize(
     ("file", "by"),
-    [("words/captions.arrow", "words"), ("words/tantivy/meta.json", "words"), ("meaning/part-000000.int8", "meaning")],
+    [("words/captions.arrow", "words"), ("words/tantivy/meta.json", "words"), ("meaning/part-000000000.int8", "meaning")],
 )
 def test_a_damaged_index_is_told(sample, large, file, by):
     make_index(sample, with_meaning=True, device="cpu")
@@ -385,6 +386,13 @@ def test_a_damaged_index_is_told(sample, large, file, by):
         search(sample, "dog", by=by)
     make_index(sample, with_meaning=True, force=True, device="cpu")
     assert search(sample, "rain", by=by).total
+
+
+def test_a_missing_package_is_told(sample, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tantivy", None)
+    for ask in (lambda: search(sample, "rain"), lambda: make_index(sample), lambda: counts(sample)):
+        with pytest.raises(MissingRequirementError, match=r"The package tantivy is not available.*unified-audiocaps\[space\]"):
+            ask()
 
 
 def test_many_ask_at_once_and_the_work_is_done_once(sample, monkeypatch):
@@ -435,7 +443,7 @@ def test_storing_meaning_goes_on_behind_the_last_part(sample, large, monkeypatch
         asked.append(len(texts))
         if asked == [1, 32, 32, 32]:
             (folder,) = sample.data.rglob("meaning.new")
-            (folder / ".part-000002.int8.1.ab").write_bytes(b"half a part")
+            (folder / ".part-000000064.int8.1.ab").write_bytes(b"half a part")
             raise KeyboardInterrupt
         return real(texts, one)
 
@@ -450,7 +458,7 @@ def test_storing_meaning_goes_on_behind_the_last_part(sample, large, monkeypatch
     folder = sample.data / ".uac" / "search.index" / "sample" / "all"
     assert sorted(path.name for path in folder.iterdir()) == ["lock", "meaning", "words"]
     parts = {path.name: path.read_bytes() for path in (folder / "meaning").iterdir()}
-    assert sorted(parts) == ["about.json", *(f"part-00000{n}.int8" for n in range(4))]
+    assert sorted(parts) == ["about.json", *(f"part-{begin:09d}.int8" for begin in (0, 32, 64, 96))]
     assert len(search(sample, "rain", by="meaning", limit=1000).hits) == 120
     make_index(sample, with_meaning=True, force=True, device="cpu")
     assert {path.name: path.read_bytes() for path in (folder / "meaning").iterdir()} == parts

@@ -60,6 +60,19 @@ def test_meaning_is_searched_after_it_was_indexed(data, monkeypatch):
     assert "rain_thunder" in found and found.splitlines()[-1].startswith("1 to 1 of 120 captions")
 
 
+def test_filters_and_no_query_list_captions(data):
+    told = uac("search", "sample", "--style", "default", "--limit", 2, "--data", data).stdout
+    assert told.splitlines()[-1].startswith("1 to 2 of 120 captions")
+    assert told.startswith("1. ")
+
+
+@pytest.mark.parametrize(
+    ("command", "example"), [("index", "uac index wavcaps --meaning"), ("search", 'uac search sample "rain')]
+)
+def test_help_has_an_example(command, example):
+    assert f"Example: {example}" in " ".join(uac(command, "--help").stdout.split())
+
+
 def test_wrong_use_is_told(data):
     with pytest.raises(InputError, match="the split is given twice"):
         uac("search", "sample/test", "dog", "--split", "train", "--data", data)
