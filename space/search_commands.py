@@ -37,8 +37,8 @@ def index(
     A small set needs no index. The index lies in the hidden folder .uac beside the built data and is never published. When the
     set is built again, run it again.
 
-    With --meaning every caption goes through the sentence encoder MiniLM: on two cores about 20 minutes per 500,000 captions, on
-    a GPU one (--device). It may be cut at any time; the same command goes on.
+    With --meaning every caption goes through the sentence encoder MiniLM: on two cores about 20 minutes per 500,000 captions; a
+    GPU is used where there is one. It may be cut at any time; the same command goes on.
 
     Example: uac index wavcaps --meaning
     """

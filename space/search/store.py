@@ -91,7 +91,7 @@ def make_index(one: BuiltSet, *, with_meaning: bool = False, force: bool = False
 
     Args:
         one: the set.
-        with_meaning: store a vector of every caption, too: about an hour per million captions and core.
+        with_meaning: store a vector of every caption, too: about 40 minutes per million captions on two cores.
         force: make everything anew.
         device: of the encoder: `auto`, `cpu` or `cuda`.
 
