@@ -23,6 +23,7 @@ from . import (
     judging_commands,
     published_commands,
     score_commands,
+    search_commands,
     sound_commands,
     task_commands,
 )
@@ -583,6 +584,7 @@ app.add_typer(mecat_app, name="mecat")
 task_commands.register(app)
 judging_commands.register(app)
 sound_commands.register(app)
+search_commands.register(app)
 published_commands.register(app)
 
 
