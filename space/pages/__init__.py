@@ -14,9 +14,9 @@ def add_routes(app: FastAPI, site: Site) -> None:
     """Adds all pages, and the files that they are made of, to the application."""
     from starlette.staticfiles import StaticFiles
 
-    from . import board
+    from . import board, compare, samples, sounds
     from .site import STATIC
 
-    for page in (board,):
+    for page in (board, sounds, samples, compare):
         page.add_routes(app, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
