@@ -502,20 +502,23 @@ class Hub:
         Raises:
             UnknownNameError: a submission is not on the board, or the benchmark has no such metric.
         """
-        board = self.board(benchmark_id, ranked_by=metric)
-        rows = {row.submission_id: row for row in board.rows if board.ranked_by in row.values and row.rank is not None}
+        board = self.board(benchmark_id)  # whose values and signatures do not depend on what ranks
+        by = metric or board.ranked_by
+        if by not in board.benchmark.metrics:
+            raise UnknownNameError("metric of this benchmark", by, board.benchmark.metrics)
+        rows = {row.submission_id: row for row in board.rows if by in row.values and row.provenance == "verified"}
         for id_ in (first, second):
             if id_ not in rows:
                 raise UnknownNameError("submission on this board", id_, rows)
         told = board.benchmark.told
-        difference = told(rows[first].values[board.ranked_by] - rows[second].values[board.ranked_by])
+        difference = told(rows[first].values[by] - rows[second].values[by])
         results = self.store.results([first, second])
-        digest = next(column.digest for column in board.columns if column.name == board.ranked_by)
-        a, b = (self._draws_of(results[id_], board.ranked_by, digest) for id_ in (first, second))
+        digest = next(column.digest for column in board.columns if column.name == by)
+        a, b = (self._draws_of(results[id_], by, digest) for id_ in (first, second))
         if a is None or b is None:
-            return Comparison(board.ranked_by, difference, None, None, None)
+            return Comparison(by, difference, None, None, None)
         low, high = percentiles(a - b)
-        return Comparison(board.ranked_by, difference, told(low), told(high), told(paired_p(a, b)))
+        return Comparison(by, difference, told(low), told(high), told(paired_p(a, b)))
 
     def item_scores(self, submission_id: str) -> pa.Table:
         """Returns what every item of a submission got when it was scored last.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_SYSTEMS = 4
 EXAMPLES = 5  # of wins, and of losses
 MAX_PARTS = 30
+SHOWN = 0.00005  # a smaller difference is told as 0.00
 SURE = 0.05  # a smaller p-value tells two systems apart
 
 
@@ -209,8 +210,10 @@ def verdict(hub: Hub, benchmark: Benchmark, first: BoardRow, second: BoardRow, m
     found = hub.compare(benchmark.id, first.submission_id, second.submission_id, metric)
     if found.p_value is None:
         return Verdict(metric, title, found, "", "no test: there are no resamples of this score")
-    if found.p_value >= SURE or not found.difference:
+    if found.p_value >= SURE:
         return Verdict(metric, title, found, "", "cannot be told apart")
+    if abs(found.difference) < SHOWN:
+        return Verdict(metric, title, found, "", "differ by less than is shown")
     better = first if (found.difference > 0) == is_higher_better(metric) else second
     return Verdict(metric, title, found, better.system.name, f"{better.system.name} is better")
 

@@ -219,13 +219,13 @@ class Sounds:
                 address("sounds", one.name),
                 one.content,
                 one.media_type,
-                _without_folders(one.note),
+                _told(one.note),
                 Markup(figures.get(one.name, "")),  # noqa: S704 # made by us, with every text in it escaped
                 hashlib.sha256(one.content).hexdigest()[:24],
             )
             for one in sides
         )
-        told = {} if parts else {"where": tuple(map(_without_folders, player.reasons(row))), "links": tuple(_upstream(row))}
+        told = {} if parts else {"where": tuple(map(_told, player.reasons(row))), "links": tuple(_upstream(row))}
         plain = {name: value for name, value in row.items() if name not in {"audio", "audio_b"}}
         clip = Clip(id_, parts, plain, source, **told)
         return self._clips.put(key, clip) if clip.n_bytes <= CLIP_BYTES else clip
@@ -288,9 +288,9 @@ def _sent(request: Request, content: bytes, status: int, headers: dict[str, str]
     return Response(content, status, headers, media_type)
 
 
-def _without_folders(text: str) -> str:
-    """Returns what is said of a sound without the folders of this machine, which are nobody's business."""
-    return _FOLDERS.sub("", text)
+def _told(text: str) -> str:
+    """Returns what is said of a sound as visitors should know it: the folders of this machine are nobody's business."""
+    return _FOLDERS.sub("", text).replace("The row holds no sound", "The sound is not on this hub")
 
 
 def _upstream(row: Mapping[str, Any]) -> list[str]:
