@@ -502,20 +502,23 @@ class Hub:
         Raises:
             UnknownNameError: a submission is not on the board, or the benchmark has no such metric.
         """
-        board = self.board(benchmark_id, ranked_by=metric)
-        rows = {row.submission_id: row for row in board.rows if board.ranked_by in row.values and row.rank is not None}
+        board = self.board(benchmark_id)  # whose values and signatures do not depend on what ranks
+        by = metric or board.ranked_by
+        if by not in board.benchmark.metrics:
+            raise UnknownNameError("metric of this benchmark", by, board.benchmark.metrics)
+        rows = {row.submission_id: row for row in board.rows if by in row.values and row.provenance == "verified"}
         for id_ in (first, second):
             if id_ not in rows:
                 raise UnknownNameError("submission on this board", id_, rows)
         told = board.benchmark.told
-        difference = told(rows[first].values[board.ranked_by] - rows[second].values[board.ranked_by])
+        difference = told(rows[first].values[by] - rows[second].values[by])
         results = self.store.results([first, second])
-        digest = next(column.digest for column in board.columns if column.name == board.ranked_by)
-        a, b = (self._draws_of(results[id_], board.ranked_by, digest) for id_ in (first, second))
+        digest = next(column.digest for column in board.columns if column.name == by)
+        a, b = (self._draws_of(results[id_], by, digest) for id_ in (first, second))
         if a is None or b is None:
-            return Comparison(board.ranked_by, difference, None, None, None)
+            return Comparison(by, difference, None, None, None)
         low, high = percentiles(a - b)
-        return Comparison(board.ranked_by, difference, told(low), told(high), told(paired_p(a, b)))
+        return Comparison(by, difference, told(low), told(high), told(paired_p(a, b)))
 
     def item_scores(self, submission_id: str) -> pa.Table:
         """Returns what every item of a submission got when it was scored last.
@@ -528,13 +531,40 @@ class Hub:
         benchmark = self._benchmark_of(self.store.get(submission_id))
         if benchmark.is_private:
             raise RightsError(f"the references of {benchmark.id} are private; so is what its items got.")
-        return self._item_scores(submission_id)
+        return read_table(self.store.files.read(self._items_file(submission_id), ITEMS_SUFFIX))
 
-    def _item_scores(self, submission_id: str) -> pa.Table:
+    def predictions(self, submission_id: str, actor: Actor | None = None) -> dict[str, dict[str, str]]:
+        """Returns the texts of a submission that was scored: subtask -> item id -> text; nothing of retrieval, which has none.
+
+        Args:
+            submission_id: whose.
+            actor: who asks; None for anybody.
+
+        Raises:
+            RightsError: the benchmark's references are private.
+            UnknownNameError: there is no such submission, or it was taken off the board and is not the actor's.
+            InputError: it has not been scored here.
+        """
+        found = self.store.get(submission_id)
+        benchmark = self._benchmark_of(found)
+        if benchmark.is_private:
+            raise RightsError(f"the references of {benchmark.id} are private; so is what was said about its items.")
+        is_own = actor is not None and (actor.is_admin or actor.name == found.account)
+        if found.state in {"hidden", "withdrawn"} and not is_own:
+            raise UnknownNameError("submission on a board", submission_id, ())
+        self._items_file(submission_id)
+        return self._validated(found)[1].predictions
+
+    def _items_file(self, submission_id: str) -> str:
+        """Returns the digest of the file of what every item of a submission got.
+
+        Raises:
+            InputError: it has not been scored.
+        """
         rows = self.store.results([submission_id])[submission_id]
         if not rows or not rows[-1].items_sha256:
             raise InputError(f"submission {submission_id} has not been scored; there is nothing to show yet.")
-        return read_table(self.store.files.read(rows[-1].items_sha256, ITEMS_SUFFIX))
+        return rows[-1].items_sha256
 
     # -- contamination -------------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,25 @@ def row_by_id(one: BuiltSet, id_: str) -> Row:
     )
 
 
+def places_of(one: BuiltSet) -> dict[str, int]:
+    """Returns the place of every row by its id, for `row_at`.
+
+    Raises:
+        InputError: a shard is missing or was cut.
+    """
+    ids = (id_ for batch in one.batches(["id"], rows=_IDS_AT_ONCE) for id_ in batch["id"].to_pylist())
+    return {id_: place for place, id_ in enumerate(ids)}
+
+
+def row_at(one: BuiltSet, place: int) -> Row:
+    """Returns the row at a place of the set, from 0; only the row group that holds it is read.
+
+    Raises:
+        InputError: a shard is missing or was cut.
+    """
+    return next(iter(_rows_at(one, [place])))
+
+
 def clips_of(one: BuiltSet) -> Iterator[Clip]:
     """Yields all rows as clips to score: side a and the column `caption`; a sound is read when it is asked for.
 

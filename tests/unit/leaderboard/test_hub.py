@@ -250,6 +250,32 @@ def test_scores_of_single_items_are_on_file_and_those_of_private_benchmarks_nobo
     assert hub.board("secret").rows[0].values["rouge_l"] == round(row.value, 3)
 
 
+def test_what_a_submission_says_is_everybodys_once_it_is_scored_and_as_long_as_it_is_on_the_board(hub, file, items):
+    submission, *_ = hub.submit(file(), "tiny", "A", actor=ADA)
+    with pytest.raises(InputError, match="has not been scored; there is nothing to show yet"):
+        hub.predictions(submission.id, ADA)
+    score_all(hub)
+    said = {f"tiny/test/{name.removesuffix('.wav')}": text for name, text in GOOD.items()}
+    assert hub.predictions(submission.id) == {"long": said}
+    hub.withdraw(submission.id, ADA)
+    for actor in (None, EVE):
+        with pytest.raises(UnknownNameError, match="submission on a board"):
+            hub.predictions(submission.id, actor)
+    assert hub.predictions(submission.id, ADA) == hub.predictions(submission.id, LOCAL) == {"long": said}
+    with pytest.raises(UnknownNameError, match="no submission is called 'nobody'"):
+        hub.predictions("nobody")
+
+
+def test_what_is_said_about_private_items_is_nobodys(hub, file, items):
+    secret = replace(items, benchmark=replace(items.benchmark, id="secret", references="private"))
+    hub.store.add_benchmark(secret.benchmark, to_parquet(secret))
+    submission, *_ = hub.submit(file(), "secret", "A", actor=ADA)
+    score_all(hub)
+    for actor in (None, ADA, LOCAL):
+        with pytest.raises(RightsError, match="references of secret are private; so is what was said"):
+            hub.predictions(submission.id, actor)
+
+
 # -- benchmarks of one's own -----------------------------------------------------------------------------------------------------
 
 
