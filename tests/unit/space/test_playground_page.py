@@ -26,7 +26,7 @@ def test_scores_come_with_what_moved_them(client):
     told = {
         title: next(one.text for one in page.all("tr") if one.text.startswith(title)) for title in ("BLEU-4", "ROUGE-L", "DATE")
     }
-    assert told["BLEU-4"].startswith("BLEU-4100.004 of 4 words") and "no penalty for its length" in told["BLEU-4"]
+    assert told["BLEU-4"].startswith("BLEU-4100.00 4 of 4 words") and "no penalty for its length" in told["BLEU-4"]
     assert told["ROUGE-L"].startswith("ROUGE-L100.00")
     assert "of 13 clips it fits 1 as well as its own (its own alone)" in told["DATE"]
     assert [one.text for one in page.all("mark")][:4] == ["a", "dog", "barks", "twice"]
