@@ -25,7 +25,7 @@ from ..evaluators.models.clap_file import Clip
 Row = dict[str, Any]
 
 SIDES = ("a", "b", "difference")
-_ROWS_AT_ONCE = 64  # rows with sound are large
+_ROWS_AT_ONCE, _FOR_ONE_ROW = 64, 8  # rows with sound are large
 _IDS_AT_ONCE = 50_000
 
 
@@ -47,18 +47,18 @@ def random_rows(one: BuiltSet, n: int, seed: int) -> list[Row]:
     return list(_rows_at(one, sorted(map(int, chosen))))
 
 
-def _rows_at(one: BuiltSet, places: Sequence[int]) -> Iterator[Row]:
+def _rows_at(one: BuiltSet, places: Sequence[int], at_once: int = _ROWS_AT_ONCE) -> Iterator[Row]:
     begin = 0
     for split, _, path in one.shards():
         (shard,) = (s for s in one.manifest["splits"][split]["shards"] if one.folder / s["file"] == path)
         end = begin + int(shard["rows"])
         inside = [place - begin for place in places if begin <= place < end]
         if inside:
-            yield from _rows_of_shard(path, inside)
+            yield from _rows_of_shard(path, inside, at_once)
         begin = end
 
 
-def _rows_of_shard(path: Path, places: Sequence[int]) -> Iterator[Row]:
+def _rows_of_shard(path: Path, places: Sequence[int], at_once: int) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
             first = 0
@@ -69,7 +69,7 @@ def _rows_of_shard(path: Path, places: Sequence[int]) -> Iterator[Row]:
                 if not wanted:
                     continue
                 at = 0
-                for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group]):
+                for batch in file.iter_batches(batch_size=at_once, row_groups=[group]):
                     here = [place - at for place in wanted if at <= place < at + batch.num_rows]
                     at += batch.num_rows
                     if here:
@@ -121,7 +121,7 @@ def row_at(one: BuiltSet, place: int) -> Row:
     Raises:
         InputError: a shard is missing or was cut.
     """
-    return next(iter(_rows_at(one, [place])))
+    return next(iter(_rows_at(one, [place], _FOR_ONE_ROW)))
 
 
 def clips_of(one: BuiltSet) -> Iterator[Clip]:

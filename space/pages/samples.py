@@ -132,7 +132,8 @@ class Explorer:
         self._scores: Kept[tuple[str, int, str], dict[str, Floats]] = Kept(SCORES_KEPT)
         self._texts: Kept[str, dict[str, dict[str, str]]] = Kept(TEXTS_KEPT)
         self._orders: Kept[tuple[object, ...], Ints] = Kept(ORDERS_KEPT)
-        self._reading = threading.Lock()
+        # of many who ask for the same at once, one reads; who asks for something else hardly ever waits
+        self._reading = [threading.Lock() for _ in range(64)]
 
     def pool(self, items: BenchmarkItems, part: str) -> Pool:
         """Returns the items of a group; of the first one where there is none of that name."""
@@ -169,7 +170,7 @@ class Explorer:
         key = (submission_id, board.revision, pool.group.name)
         found = self._scores.get(key)
         if found is None:
-            with self._reading:
+            with self._lock_of(key):
                 found = self._scores.get(key) or self._scores.put(key, self._read(board, submission_id, pool))
         return found
 
@@ -195,9 +196,12 @@ class Explorer:
         """
         found = self._texts.get(submission_id)
         if found is None:
-            with self._reading:
+            with self._lock_of(submission_id):
                 found = self._texts.get(submission_id) or self._texts.put(submission_id, self.hub.predictions(submission_id))
         return found.get(pool.group.subtask, {})
+
+    def _lock_of(self, key: object) -> threading.Lock:
+        return self._reading[hash(key) % len(self._reading)]
 
     def order(self, board: Board, pool: Pool, rows: Sequence[BoardRow], wanted: Wanted, metric: str) -> Ints:
         """Returns the places of the items that the search finds, in the order that is asked for."""

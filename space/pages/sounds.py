@@ -23,11 +23,12 @@ from ...leaderboard.hub import Hub
 from ...leaderboard.kept import Kept
 from .. import player
 from ..api.answers import is_known, tag_of
-from ..inspect_rows import SIDES, digest_of, places_of, row_at
+from ..inspect_rows import SIDES, Row, digest_of, places_of, row_at
 from .site import Site, link, one_of, quoted, whole
 
 SETS_KEPT = 8  # an index of 100,000 rows takes some 20 MB
 CLIPS_KEPT, CLIP_BYTES = 32, 8 * 2**20  # bigger ones are prepared anew whenever somebody asks
+ROWS_KEPT = 4  # a row is read for its sound, and again for its picture a moment later
 PICTURES_KEPT = 256
 MAX_AGE_S = 600
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -114,6 +115,7 @@ class Sounds:
         self._hub = hub
         self._sets: Kept[tuple[str, str], Indexed] = Kept(SETS_KEPT)
         self._clips: Kept[tuple[str, str, str], Clip] = Kept(CLIPS_KEPT)
+        self._rows: Kept[tuple[str, str], Row] = Kept(ROWS_KEPT)
         self._pictures: Kept[tuple[str, str, str], bytes] = Kept(PICTURES_KEPT)
         self._opening, self._drawing = threading.Lock(), threading.Lock()
 
@@ -171,7 +173,7 @@ class Sounds:
         with self._drawing:  # a page asks for the sides of a pair at once: they are drawn once
             found = self._pictures.get((source.digest, clip.id, side))
             if found is None:
-                drawn = player.spectrograms(player.sides_of(row_at(source.one, source.places[clip.id])))
+                drawn = player.spectrograms(player.sides_of(self._row(source, clip.id)))
                 for other, content in drawn.items():
                     self._pictures.put((source.digest, clip.id, other), content)
                 found = drawn[side]
@@ -199,13 +201,22 @@ class Sounds:
                     found = self._sets.put(key, Indexed(one, key[1], places_of(one), has_sound))
         return found
 
+    def _row(self, source: Indexed, id_: str) -> Row:
+        found = self._rows.get((source.digest, id_))
+        if found is None:
+            found = row_at(source.one, source.places[id_])
+            n_bytes = sum(len((found.get(name) or {}).get("bytes") or b"") for name in ("audio", "audio_b"))
+            if n_bytes <= CLIP_BYTES:
+                self._rows.put((source.digest, id_), found)
+        return found
+
     def _clip(self, source: Indexed, id_: str, base: str, version: int | None) -> Clip:
         """Returns a row of a set; `base` is where its `sounds` and its `pictures` are."""
         key = (source.digest, id_, f"{base} {version}")
         kept = self._clips.get(key)
         if kept is not None:
             return kept
-        row = row_at(source.one, source.places[id_])
+        row = self._row(source, id_)
         sides = player.sides_of(row)
 
         def address(kind: str, side: str, ending: str = "") -> str:

@@ -199,6 +199,7 @@ def test_nothing_is_heard_of_a_benchmark_with_private_references(odd):
 
 def test_sets_are_indexed_once_and_clips_kept_within_bounds(odd, monkeypatch):
     monkeypatch.setattr(module, "CLIPS_KEPT", 2)
+    monkeypatch.setattr(module, "ROWS_KEPT", 1)
     hub = odd([row(name, audio=cell(tone(300, 0.2))) for name in "abc"])
     calls = {"places_of": 0, "row_at": 0}
 
