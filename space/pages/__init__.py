@@ -14,9 +14,9 @@ def add_routes(app: FastAPI, site: Site) -> None:
     """Adds all pages, and the files that they are made of, to the application."""
     from starlette.staticfiles import StaticFiles
 
-    from . import board
+    from . import admin, board, queue_page, submission, submit, system
     from .site import STATIC
 
-    for page in (board,):
+    for page in (board, submit, submission, system, queue_page, admin):
         page.add_routes(app, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
