@@ -228,14 +228,17 @@ def scores_of(hub: Hub, benchmark: Benchmark, submission_id: str) -> dict[str, l
     newest: dict[tuple[str, str, str], ResultRow] = {}
     for row in hub.store.results([submission_id])[submission_id]:
         newest[row.scope, row.metric, row.name] = row
-    order = {name: place for place, name in enumerate(benchmark.metrics)}
+    names = sorted(benchmark.metrics, key=lambda name: name != benchmark.primary_metric)  # what ranks stands first
+    order = {name: place for place, name in enumerate(names)}
     rows = sorted(newest.values(), key=lambda row: (order.get(row.metric, len(order)), row.name != row.metric))
     found: dict[str, list[Score]] = {}
     for row in rows:
         ends = None if row.low is None or row.high is None else (benchmark.told(row.low), benchmark.told(row.high))
         value, is_metric = benchmark.told(row.value), row.name == row.metric
         score = Score(title_of(row), row.name, value, ends, row.digest, row.signature, is_metric)
-        found.setdefault(row.scope, []).append(score)
+        listed = found.setdefault(row.scope, [])
+        if (score.title, score.value) not in {(one.title, one.value) for one in listed}:  # BLEU-4 is a part of BLEU, too
+            listed.append(score)
     return dict(sorted(found.items()))
 
 

@@ -147,7 +147,9 @@ def add_routes(app: FastAPI, site: Site) -> None:
         form = await _form(request)
         action = form.get("action")
         name = form.get("benchmark")
-        benchmark = await to_thread.run_sync(site.hub.benchmark, name if isinstance(name, str) else "")
+        if not isinstance(name, str) or not name:
+            raise MalformedError("the form names no benchmark; open the submit page again.")
+        benchmark = await to_thread.run_sync(site.hub.benchmark, name)
         about = About.of(form)
         files = [one for one in form.getlist("file") if isinstance(one, UploadFile) and one.filename]
         actor: Actor | None = request.state.actor
