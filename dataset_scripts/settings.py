@@ -14,7 +14,13 @@ from typing import Any
 from .errors import InputError
 
 # names that other programs use for the same thing
-_ALSO_READ = {"judge_key": "OPENAI_API_KEY", "oauth_secret": "OAUTH_CLIENT_SECRET"}
+_ALSO_READ = {
+    "judge_key": "OPENAI_API_KEY",
+    "oauth_client": "OAUTH_CLIENT_ID",
+    "oauth_secret": "OAUTH_CLIENT_SECRET",
+    "oauth_provider": "OPENID_PROVIDER_URL",
+    "address": "SPACE_HOST",
+}
 _TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -42,8 +48,14 @@ class Settings:
         quota_per_day: submissions per account and benchmark within 24 hours (`UAC_QUOTA_PER_DAY`).
         requests_per_minute: of an account, or an address where nobody is signed in (`UAC_REQUESTS_PER_MINUTE`).
         sign_in: `none` (everybody is the owner: a laptop) or `hub` (Hugging Face accounts) (`UAC_SIGN_IN`).
+        oauth_client: id under which the hub asks Hugging Face who somebody is; empty means `OAUTH_CLIENT_ID`, which Spaces set,
+            or no sign-in in browsers (`UAC_OAUTH_CLIENT`).
         oauth_secret: what browser sessions are signed with; empty means `OAUTH_CLIENT_SECRET`, which Spaces set, or no sessions;
             never printed (`UAC_OAUTH_SECRET`).
+        oauth_provider: who is asked, such as https://huggingface.co; empty means `OPENID_PROVIDER_URL`, which Spaces set, or
+            nobody (`UAC_OAUTH_PROVIDER`).
+        address: where people find the hub, such as https://hub.example.org; empty means `SPACE_HOST`, which Spaces set, or what
+            a browser asks for (`UAC_ADDRESS`).
         token: Hub token that `uac submit --hub` sends; never printed (`UAC_TOKEN`).
         trusted_proxy: whether requests come through a proxy that tells from whom (`UAC_TRUSTED_PROXY`); true on Spaces.
         hosts: names under which a hub without sign-in may be changed, separated by commas (`UAC_HOSTS`); this machine's own
@@ -71,7 +83,10 @@ class Settings:
     quota_per_day: int = 20
     requests_per_minute: int = 600
     sign_in: str = "none"
+    oauth_client: str = ""
     oauth_secret: str = field(default="", repr=False)
+    oauth_provider: str = ""
+    address: str = ""
     token: str = field(default="", repr=False)
     trusted_proxy: bool = False
     hosts: str = ""

@@ -30,7 +30,7 @@ def create_app(hub: Hub) -> FastAPI:
     """
     from fastapi import FastAPI
 
-    from . import api, pages
+    from . import api, pages, sign_in
     from .identity import Identity
     from .mcp_server import add_mcp
     from .pages.site import Site
@@ -39,6 +39,7 @@ def create_app(hub: Hub) -> FastAPI:
     site = Site(hub, identity)
     app = FastAPI(title="unified-audiocaps", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
     api.add_routes(app, hub, identity, site.error_page)
+    sign_in.attach(app, hub.settings)
     add_mcp(app, hub)
     pages.add_routes(app, site)
     return app

@@ -6,12 +6,13 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, File, Form, Header, Query, Request, Response, UploadFile
+from starlette.datastructures import UploadFile as Upload
 
 from ...dataset_scripts import atomic
 from ...dataset_scripts.errors import InputError
@@ -40,25 +41,6 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
     limiter = CapacityLimiter(AT_ONCE)
     telling = Telling(hub)
 
-    async def with_file(upload: UploadFile, work: Callable[[Path], T]) -> T:
-        """Does work on an upload that lies in a file of its own; so many at once, so that others are answered meanwhile."""
-
-        def step() -> T:
-            with atomic.storage_errors(Path(tempfile.gettempdir()), "Nothing was kept."):
-                folder = Path(tempfile.mkdtemp(prefix="uac-upload-"))
-            try:
-                path = folder / safe_name(upload.filename)
-                with atomic.storage_errors(folder, "Nothing was kept."), path.open("wb") as stream:
-                    shutil.copyfileobj(upload.file, stream, 2**20)
-                try:
-                    return work(path)
-                except InputError as error:
-                    raise _without(error, folder) from None
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-
-        return await to_thread.run_sync(step, limiter=limiter)
-
     @app.post(
         "/api/v1/validate",
         response_model=ReportAnswer,
@@ -79,7 +61,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
                 return Response(report.to_csv(), media_type="text/csv")
             return as_json(report_json(report))
 
-        return await with_file(file, check)
+        return await with_files([file], check, limiter)
 
     @app.post(
         "/api/v1/submissions",
@@ -122,7 +104,40 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             }
             return as_json(body, 202 if is_new else 200, where)
 
-        return await with_file(file, send)
+        return await with_files([file], send, limiter)
+
+
+async def with_files(uploads: Sequence[Upload], work: Callable[[Path], T], limiter: CapacityLimiter) -> T:
+    """Does work on uploads that lie in a folder of their own, in a thread.
+
+    Args:
+        uploads: what came; at least one.
+        work: gets the file, or of several uploads the folder that holds them.
+        limiter: how many at once, so that others are answered meanwhile.
+
+    Raises:
+        InputError: what `work` found, or two uploads of one name.
+        StorageError: the disk is full.
+    """
+
+    def step() -> T:
+        with atomic.storage_errors(Path(tempfile.gettempdir()), "Nothing was kept."):
+            folder = Path(tempfile.mkdtemp(prefix="uac-upload-"))
+        try:
+            for one in uploads:
+                path = folder / safe_name(one.filename)
+                if path.exists():
+                    raise InputError(f"two files are called {path.name}; expected one for each subtask.")
+                with atomic.storage_errors(folder, "Nothing was kept."), path.open("wb") as stream:
+                    shutil.copyfileobj(one.file, stream, 2**20)
+            try:
+                return work(folder if len(uploads) > 1 else path)
+            except InputError as error:
+                raise _without(error, folder) from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return await to_thread.run_sync(step, limiter=limiter)
 
 
 def safe_name(name: str | None) -> str:

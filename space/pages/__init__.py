@@ -14,9 +14,25 @@ def add_routes(app: FastAPI, site: Site) -> None:
     """Adds all pages, and the files that they are made of, to the application."""
     from starlette.staticfiles import StaticFiles
 
-    from . import board, compare, domains, methods, playground, plots, published, samples, sounds
+    from . import (
+        admin,
+        board,
+        compare,
+        domains,
+        methods,
+        playground,
+        plots,
+        published,
+        queue_page,
+        samples,
+        sounds,
+        submission,
+        submit,
+        system,
+    )
     from .site import STATIC
 
-    for page in (board, domains, plots, samples, sounds, compare, published, methods, playground):
+    reading = (board, domains, plots, samples, sounds, compare, system, published, methods, playground)
+    for page in (*reading, submit, submission, queue_page, admin):
         page.add_routes(app, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
