@@ -178,6 +178,7 @@ def view(site: Site, wanted: Wanted) -> dict[str, Any]:
         "about": about,
         "about_titles": _ABOUT,
         "all_columns": board.columns,
+        "usual_columns": ",".join([*(one.name for one in board.columns if one.name == one.metric), *_USUAL_ABOUT]),
         "rows": ordered[(page - 1) * ROWS : page * ROWS],
         "best": {column.name: _best(board, column) for column in columns},
         "n_found": len(ordered),

@@ -63,6 +63,9 @@ function addressOf(form) {
     const usual = field?.dataset?.usual;
     if (typeof value === "string" && value !== "" && value !== usual) query.append(name, value);
   }
+  for (const one of form.querySelectorAll("[data-usual-of]")) {
+    if (query.getAll(one.dataset.usualOf).join() === one.dataset.usual) query.delete(one.dataset.usualOf);
+  }
   const text = query.toString();
   return form.getAttribute("action") + (text ? `?${text}` : "");
 }
