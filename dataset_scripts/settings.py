@@ -48,14 +48,10 @@ class Settings:
         quota_per_day: submissions per account and benchmark within 24 hours (`UAC_QUOTA_PER_DAY`).
         requests_per_minute: of an account, or an address where nobody is signed in (`UAC_REQUESTS_PER_MINUTE`).
         sign_in: `none` (everybody is the owner: a laptop) or `hub` (Hugging Face accounts) (`UAC_SIGN_IN`).
-        oauth_client: id under which the hub asks Hugging Face who somebody is; empty means `OAUTH_CLIENT_ID`, which Spaces set,
-            or no sign-in in browsers (`UAC_OAUTH_CLIENT`).
-        oauth_secret: what browser sessions are signed with; empty means `OAUTH_CLIENT_SECRET`, which Spaces set, or no sessions;
-            never printed (`UAC_OAUTH_SECRET`).
-        oauth_provider: who is asked, such as https://huggingface.co; empty means `OPENID_PROVIDER_URL`, which Spaces set, or
-            nobody (`UAC_OAUTH_PROVIDER`).
-        address: where people find the hub, such as https://hub.example.org; empty means `SPACE_HOST`, which Spaces set, or what
-            a browser asks for (`UAC_ADDRESS`).
+        oauth_client: id of the hub's own OAuth app; else `OAUTH_CLIENT_ID`, which Spaces set (`UAC_OAUTH_CLIENT`).
+        oauth_secret: signs browser sessions; else `OAUTH_CLIENT_SECRET`, which Spaces set; never printed (`UAC_OAUTH_SECRET`).
+        oauth_provider: who signs people in, as https://huggingface.co; else `OPENID_PROVIDER_URL` (`UAC_OAUTH_PROVIDER`).
+        address: where people find the hub, such as https://hub.example.org; else `SPACE_HOST` (`UAC_ADDRESS`).
         token: Hub token that `uac submit --hub` sends; never printed (`UAC_TOKEN`).
         trusted_proxy: whether requests come through a proxy that tells from whom (`UAC_TRUSTED_PROXY`); true on Spaces.
         hosts: names under which a hub without sign-in may be changed, separated by commas (`UAC_HOSTS`); this machine's own

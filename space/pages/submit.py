@@ -34,7 +34,7 @@ from ...leaderboard.scoring import score_submission
 from ...leaderboard.storage.records import ResultRow
 from ...leaderboard.submission import Submission, System
 from ..api.errors import MalformedError, error_answer, machine_folders, require_open
-from ..api.uploads import AT_ONCE, headline, report_json, with_files
+from ..api.uploads import AT_ONCE, report_json, with_files
 from ..sign_in import address_of_hub
 from .board import choices, default_benchmark
 from .site import Site, link
@@ -306,7 +306,7 @@ def _with_problems(report: ValidationReport) -> Outcome:
     return Outcome(
         "bad",
         heading,
-        f"{headline(report)} Nothing is scored before all of it is put right.",
+        f"{report.file}: nothing is scored before all of it is put right.",
         plain["problems"],
         n,
         plain["warnings"],
@@ -345,12 +345,16 @@ def view(site: Site, request: Request, benchmark: Benchmark, about: About, outco
 def form_of(hub: Hub, benchmark: Benchmark) -> dict[str, Any]:
     """Returns how a file for a benchmark has to look: `formats`, `examples` (title and text), `subtasks`, and why not."""
     formats = EMBEDDING_FORMATS if benchmark.task == "retrieval" else TEXT_FORMATS
-    told: dict[str, Any] = {"formats": formats, "examples": [], "subtasks": (), "not_open": ""}
+    told: dict[str, Any] = {"formats": formats, "examples": [], "subtasks": (), "is_open": True, "build_commands": []}
     try:
         items = hub.items(benchmark)
-    except InputError as error:
-        return {**told, "not_open": error.headline, "build_command": benchmark.build_command()}
-    told["build_command"] = ""
+    except InputError:  # what it says names folders of this machine
+        create = f"uac benchmark create {benchmark.id} --from {benchmark.config}/{benchmark.split}"
+        return {
+            **told,
+            "is_open": False,
+            "build_commands": [benchmark.build_command(), *([] if benchmark.is_frozen else [create])],
+        }
     if benchmark.task == "retrieval":
         return told
     several = len(items.subtasks) > 1

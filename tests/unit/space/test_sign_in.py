@@ -173,11 +173,7 @@ def test_on_a_space_the_cookie_works_inside_the_hub_s_page(tmp_path, provider):
     assert provider.asked["redirect_uri"] == "https://lab-board.hf.space/login/callback"
 
 
-@pytest.mark.parametrize(
-    "missing",
-    [{"oauth_client": ""}, {"oauth_secret": ""}, {"oauth_provider": ""}, {"oauth_client": "", "oauth_provider": ""}],
-    ids=str,
-)
+@pytest.mark.parametrize("missing", [{"oauth_client": ""}, {"oauth_secret": ""}, {"oauth_provider": ""}], ids=str)
 def test_nobody_is_let_in_where_it_is_not_set_up(tmp_path, provider, missing):
     given = {**settings_of_site(), "oauth_client": CLIENT, "oauth_provider": provider.url, **missing}
     hub = make_hub(tmp_path, **given)

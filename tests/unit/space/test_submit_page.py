@@ -3,7 +3,9 @@ import json
 import re
 
 import pytest
+from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import InputError
+from unified_audiocaps.leaderboard.hub import LOCAL
 from unified_audiocaps.space.api import gate
 from unified_audiocaps.space.pages.submit import About
 
@@ -30,10 +32,12 @@ def test_the_form_says_how_a_file_has_to_look(hub):
     assert "uac submit predictions.jsonl --benchmark open" in shown and f"{SITE}/api/v1/submissions" in shown
 
 
-def test_a_benchmark_that_is_not_built_here_says_what_is_missing(hub):
-    page = Visitor(hub).get("/submit?benchmark=clotho-evaluation")
-    assert "not open on this hub yet" in text_of(page) and "uac build clotho" in text_of(page)
-    assert 'type="file"' not in page
+@pytest.mark.parametrize("benchmark", ["clotho-evaluation", "acc"])
+def test_a_benchmark_that_is_not_built_here_says_what_is_missing(hub, tmp_path, benchmark):
+    page = Visitor(hub).get(f"/submit?benchmark={benchmark}")
+    assert "not open on this hub yet" in text_of(page) and f"uac build {hub.benchmark(benchmark).config}" in text_of(page)
+    assert ("uac benchmark create" in page) is not hub.benchmark(benchmark).is_frozen
+    assert 'type="file"' not in page and str(tmp_path) not in page
 
 
 def test_an_unknown_benchmark_has_no_form(hub):
@@ -207,6 +211,43 @@ def test_several_files_are_one_submission_or_say_why_not(hub):
     assert "named after no subtask" in text_of(page)
     same = [("file", ("a.jsonl", predictions())), ("file", ("a.jsonl", predictions()))]
     assert "Two files are called a.jsonl" in text_of(Visitor(hub).post("/submit", 422, files=same, benchmark="open").text)
+
+
+@pytest.fixture
+def nine(hub, tmp_path, mecat_clips, monkeypatch):
+    """The benchmark of six subtasks, with a handful of clips."""
+    monkeypatch.setenv("UAC_HOME", str(tmp_path / "home"))
+    build("mecat", raw=mecat_clips(tmp_path / "m"), out=hub.data)
+    return hub.create_benchmark(
+        "nine", source="mecat/test", task="mecat_caption", metrics=("rouge_l",), primary_metric="rouge_l", actor=LOCAL
+    )
+
+
+def test_six_files_are_one_submission(hub, nine):
+    wanted = hub.items(nine).wanted
+    page = Visitor(hub).get("/submit?benchmark=nine")
+    assert " multiple" in page and f"choose {len(wanted)} files at once" in text_of(page)
+    assert '"subtask": "long"' in text_of(page)
+
+    def files(text: str, endings: tuple[str, ...] = (".csv",) * 6):
+        return [
+            ("file", (f"{subtask}{ending}", "".join(f"{id_},{text} {n}\n" for n, id_ in enumerate(ids)).encode()))
+            for (subtask, ids), ending in zip(wanted.items(), endings, strict=True)
+        ]
+
+    anna = Visitor(hub, "anna")
+    missing = files("a dog barks")[1:]
+    shown = text_of(anna.post("/submit", 422, files=missing, benchmark="nine", action="check").text)
+    assert "no file for the subtask" in shown and "E_SUBTASK" in shown
+    bad = files("a dog barks")
+    bad[2] = ("file", (bad[2][1][0], b"nobody,a dog\n"))
+    shown = text_of(anna.post("/submit", 422, files=bad, benchmark="nine", action="check").text)
+    assert "E_UNKNOWN_ID" in shown and "nobody" in shown
+    assert "The file is in order" in text_of(anna.post("/submit", 200, files=files("a dog"), benchmark="nine").text)
+    anna.post("/submit", 303, files=files("a dog"), benchmark="nine", action="send", name="A")
+    assert [one.state for one in hub.store.submissions()] == ["queued"] and score(hub) == 1
+    id_ = hub.store.submissions()[0].id
+    assert text_of(anna.get(f"/submissions/{id_}")).count("ROUGE-L") == 1 + len(hub.items(nine).groups)
 
 
 def test_a_dry_run_scores_the_sample_and_keeps_nothing(tmp_path):
