@@ -15,6 +15,7 @@ from .charts import Interval, Point, Series
 from .site import Site, quoted
 
 N_FOREST = 40
+N_DOTS = 500  # more are a cloud, and slow to draw
 N_RADAR = 6
 
 
@@ -67,12 +68,18 @@ def _drawn(board: Board, column: BoardColumn, ranked: Sequence[BoardRow], chosen
     axes = [one for one in board.columns if one.name == one.metric]
     radar = charts.radar([_series(row, axes, ranked) for row in chosen], [one.title for one in axes]) if len(axes) > 2 else None
     return {
-        "pareto": charts.pareto(sized, "parameters", column.title, higher) if sized else None,
+        "pareto": charts.pareto(_fewer(sized, higher), "parameters", column.title, higher) if sized else None,
         "forest": charts.forest([_interval(row, column) for row in ranked[:N_FOREST]], column.title),
-        "history": charts.history(dated, column.title, higher),
+        "history": charts.history(_fewer(dated, higher), column.title, higher),
         "radar": radar,
         "n_forest": min(N_FOREST, len(ranked)),
+        "n_dots": min(N_DOTS, len(ranked)),
     }
+
+
+def _fewer(points: Sequence[Point], higher_is_better: bool) -> list[Point]:
+    """Returns the best points, which come first, and those of the front."""
+    return list(dict.fromkeys([*points[:N_DOTS], *charts.front_of(points, higher_is_better)]))
 
 
 def _href(row: BoardRow) -> str:
