@@ -76,7 +76,7 @@ def test_examples_run_in_the_order_of_the_readme(uac, project_root, tmp_path, mo
             write_mecat_files()
     captions = ["build", "view", "view", "inspect", "play", "build", "view", "score", "compare", "score", "benchmark", "submit"]
     tasks = ["retrieval", "classify", "classify", "distance", "distance", "agreement"]
-    assert ran == [*captions, "build", "mecat", "mecat", *tasks]
+    assert ran == [*captions, "build", "mecat", "mecat", *tasks, "index", "search"]
     assert json.loads(Path("scores.json").read_text())["n"] == len(ids)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     outputs = [
