@@ -1,7 +1,7 @@
 """Who asks: the owner of the machine, a Hub token, a browser session, or nobody; and which site sent a browser here.
 
 A token is never stored, logged or repeated: answers about it are remembered under its sha256, in memory, for minutes.
-A session cookie counts only where it is signed with the secret of this Space: without one, gradio signs with a key that
+A session cookie counts only where it is signed with the secret of this hub (`sign_in`): without one it would be signed with a key that
 everybody can compute.
 """
 
@@ -117,7 +117,7 @@ class Identity:
         return found[0]
 
     def _name_in(self, cookie: str) -> str | None:
-        """Returns whom gradio's session belongs to, None where it is not valid any more, or never was."""
+        """Returns whom a session belongs to, None where it is not valid any more, or never was."""
         import itsdangerous
 
         secret = self._settings.oauth_secret
