@@ -1,8 +1,8 @@
 """Who asks: the owner of the machine, a Hub token, a browser session, or nobody; and which site sent a browser here.
 
 A token is never stored, logged or repeated: answers about it are remembered under its sha256, in memory, for minutes.
-A session cookie counts only where it is signed with the secret of this hub (`sign_in`): without one it would be signed with a key that
-everybody can compute.
+A session cookie counts only where it is signed with the secret of this hub (`sign_in`): without one it would be signed with a key
+that everybody can compute.
 """
 
 from __future__ import annotations
