@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from ..dataset_scripts.errors import RightsError
 from ..dataset_scripts.settings import Settings
@@ -71,6 +71,9 @@ def attach(app: FastAPI, settings: Settings) -> None:
     @app.get("/login/huggingface", include_in_schema=False, response_model=None)
     def begin(request: Request) -> Response:
         there = provider()
+        target = local(request.query_params.get("_target_url", ""))
+        if request.headers.get("sec-fetch-dest") == "iframe":  # the Hub's own pages are not shown inside others
+            return _in_a_tab(target)
         state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         asked = {
@@ -83,7 +86,7 @@ def attach(app: FastAPI, settings: Settings) -> None:
             "code_challenge_method": "S256",
         }
         answer = RedirectResponse(f"{there.authorize}?{urlencode(asked)}", 302)
-        begun = [state, verifier, local(request.query_params.get("_target_url", ""))]
+        begun = [state, verifier, target]
         _set(answer, request, settings, UNDER_WAY, _signed(settings, UNDER_WAY, begun), UNDER_WAY_S)
         return answer
 
@@ -182,6 +185,14 @@ def _set(answer: Response, request: Request, settings: Settings, name: str, valu
     answer.set_cookie(
         name, value, lasts_s, secure=where.scheme == "https", httponly=True, samesite="none" if is_framed else "lax"
     )
+
+
+def _in_a_tab(target: str) -> Response:
+    """Returns a page, shown inside another one, that leads to signing in outside of it."""
+    query = urlencode({"_target_url": target})
+    link = f'<a href="/login/huggingface?{query}" target="_blank" rel="noopener">Sign in in a new tab</a>'
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in</title>'
+    return HTMLResponse(f"{head}<p>{link}, then go on there.</p>", headers={"Content-Security-Policy": "default-src 'none'"})
 
 
 def _discovered(provider: str) -> _Provider:

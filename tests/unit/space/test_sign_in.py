@@ -173,6 +173,13 @@ def test_on_a_space_the_cookie_works_inside_the_hub_s_page(tmp_path, provider):
     assert provider.asked["redirect_uri"] == "https://lab-board.hf.space/login/callback"
 
 
+def test_inside_a_page_of_the_hub_a_tab_of_its_own_is_offered(hub, provider):
+    target = '/submit?benchmark="><script>'
+    answer = browser(hub).get("/login/huggingface", params={"_target_url": target}, headers={"Sec-Fetch-Dest": "iframe"})
+    assert answer.status_code == 200 and 'target="_blank"' in answer.text and "set-cookie" not in answer.headers
+    assert "<script" not in answer.text
+
+
 @pytest.mark.parametrize("missing", [{"oauth_client": ""}, {"oauth_secret": ""}, {"oauth_provider": ""}], ids=str)
 def test_nobody_is_let_in_where_it_is_not_set_up(tmp_path, provider, missing):
     given = {**settings_of_site(), "oauth_client": CLIENT, "oauth_provider": provider.url, **missing}
