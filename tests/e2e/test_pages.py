@@ -159,7 +159,7 @@ def test_the_same_with_the_keyboard_alone(hub, page, tmp_path):
     def choose(file: Path) -> None:
         reach("File with your predictions")
         with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
+            page.keyboard.press("Space")
         chooser.value.set_files(str(file))
 
     page.goto(f"{hub.url}/submit?benchmark=sample")
