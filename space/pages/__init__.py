@@ -14,9 +14,9 @@ def add_routes(app: FastAPI, site: Site) -> None:
     """Adds all pages, and the files that they are made of, to the application."""
     from starlette.staticfiles import StaticFiles
 
-    from . import board, compare, domains, methods, playground, plots, published, samples, sounds
+    from . import board, compare, datasets, domains, methods, playground, plots, published, samples, sounds
     from .site import STATIC
 
-    for page in (board, domains, plots, samples, sounds, compare, published, methods, playground):
+    for page in (board, domains, plots, samples, sounds, compare, datasets, published, methods, playground):
         page.add_routes(app, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
