@@ -48,7 +48,7 @@ DESCRIBED_ROWS = 100_000  # larger sets take more than a few seconds to describe
 REPORTS_KEPT, MANIFESTS_KEPT = 16, 128
 VIEWS = {"search": "Search", "card": "Card", "statistics": "Statistics"}
 FILTERS = ("split", "style", "domain", "tag", "overlap")
-_OVERLAPS = {"any": "is in a test set, too", "none": "is in no test set"}
+_OVERLAPS = {"any": "yes", "none": "no"}
 _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
 
 
@@ -360,7 +360,7 @@ def choices_of(known: Mapping[str, Mapping[str, int]], wanted: Wanted) -> tuple[
             continue
         words = _OVERLAPS if name == "overlap" else {}
         options = tuple((one, f"{words.get(one, one)} ({names[one]:,})") for one in listed)
-        title = {"overlap": "Sound"}.get(name, name.capitalize())
+        title = {"overlap": "Also in a test set"}.get(name, name.capitalize())
         found.append(Choice(name, title, chosen, options))
     return tuple(found), tuple(unknown)
 
