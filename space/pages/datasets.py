@@ -190,7 +190,7 @@ def first_sentences(prose: str, limit: int = 220) -> str:
     first = " ".join(prose.split("\n\n", 1)[0].split())
     shown = ""
     for sentence in _SENTENCE.split(first):
-        if shown and len(shown) + len(sentence) > limit:
+        if shown and len(shown) + 1 + len(sentence) > limit:
             break
         shown = f"{shown} {sentence}".strip()
     return shown

@@ -27,7 +27,7 @@ from ..inspect_rows import SIDES, digest_of, places_of, row_at
 from .set_rights import rights_in
 from .site import Site, link, one_of, quoted, whole
 
-SETS_KEPT = 8  # an index of 100,000 rows takes some 20 MB
+SETS_KEPT = 8  # the ids of 1,000,000 rows take some 50 MB
 CLIPS_KEPT, CLIP_BYTES = 32, 8 * 2**20  # bigger ones are prepared anew whenever somebody asks
 PICTURES_KEPT = 256
 MAX_AGE_S = 600

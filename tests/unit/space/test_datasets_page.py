@@ -237,6 +237,12 @@ def test_a_large_set_without_index_says_how_to_make_one(client, hub, monkeypatch
     assert hits(shown(client, "/datasets/sample?q=waves"))
 
 
+def test_what_means_the_same_comes_first(client):
+    page = shown(client, "/datasets/sample?q=the+ocean+at+a+coast&by=meaning&split=test")
+    assert "/waves" in page.all("span", class_="under")[0].text and "The nearest in meaning come first" in page.text
+    assert "loads a model" in shown(client, "/datasets/sample?by=meaning").text
+
+
 def test_meaning_without_vectors_falls_back_to_words(client, monkeypatch):
     monkeypatch.setattr(store, "SMALL_CAPTIONS", 5)
     page = shown(client, "/datasets/sample?q=waves&by=meaning")
@@ -333,6 +339,15 @@ def test_a_row_is_found_without_reading_the_others(data):
     places = places_of(module.built_set("sample", data))
     assert len(places) == 24 and list(places)[places["sample/test/waves"]] == "sample/test/waves"
     assert "nothing" not in places and places.get("nothing") is None
+
+
+@pytest.mark.parametrize("view", list(module.VIEWS))
+def test_a_set_without_rows_opens(odd, view):
+    hub, client = odd([])
+    manifest = hub.data / "data" / "odd" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "title": "Odd", "release": "1"}))
+    page = shown(client, f"/datasets/odd?view={view}")
+    assert view != "search" or "No caption fits" in page.text
 
 
 # -- card and statistics ---------------------------------------------------------------------------------------------------------
