@@ -45,21 +45,25 @@ def page(found: Sequence[Mapping[str, Any]]) -> str:
 
 def _section(one: Mapping[str, Any]) -> Iterator[str]:
     yield f"<h2>{escape(one['set'])}</h2>"
-    whole = one["groups"][0]
-    charts = [
-        ("Duration, clips by seconds", _ranges(whole["duration_histogram"], " s")),
-        ("Length, captions by words", _ranges(whole["length_histogram"], "")),
-        ("Captions by the number of times they are said", _ranges(whole["times_histogram"], "×", whole=True)),
-        ("Similarity of raw text and caption (Jaccard), clips", _ranges(whole["jaccard_histogram"], "", last="1")),
-        ("Texts by style", {name: style["captions"] for name, style in whole["styles"].items()}),
-        ("Clips by domain", whole["domains"]),
-    ]
-    drawn = [_chart(title, bars) for title, bars in charts if sum(bars.values())]
+    drawn = [_chart(title, bars) for title, bars in charts(one["groups"][0])]
     first, *others = tables(dict(one))
     yield _table(*first)
     yield f'<div class="charts">{"".join(drawn)}</div>'
     for other in others:
         yield _table(*other)
+
+
+def charts(group: Mapping[str, Any]) -> list[tuple[str, dict[str, int]]]:
+    """Returns title and bars (name to count) of every chart about a group of `report.describe`; empty ones are left out."""
+    found = [
+        ("Duration, clips by seconds", _ranges(group["duration_histogram"], " s")),
+        ("Length, captions by words", _ranges(group["length_histogram"], "")),
+        ("Captions by the number of times they are said", _ranges(group["times_histogram"], "×", whole=True)),
+        ("Similarity of raw text and caption (Jaccard), clips", _ranges(group["jaccard_histogram"], "", last="1")),
+        ("Texts by style", {name: style["captions"] for name, style in group["styles"].items()}),
+        ("Clips by domain", dict(group["domains"])),
+    ]
+    return [(title, bars) for title, bars in found if sum(bars.values())]
 
 
 def _ranges(histogram: Mapping[str, int], unit: str, *, whole: bool = False, last: str = "") -> dict[str, int]:

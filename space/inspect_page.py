@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -97,20 +97,40 @@ def row_section(row: Row, number: int = 1) -> str:
     name = re.sub(r"([/_])", r"\1<wbr>", escape(row["id"]))
     parts = [
         f'<article class="row" aria-labelledby="{heading}"><h2 id="{heading}">{name}</h2>',
-        f'<p class="meta">{escape(" · ".join(filter(None, _facts(row))))}</p>',
+        f'<p class="meta">{escape(facts(row))}</p>',
         *([f'<p class="lead">{escape(row["caption"])}</p>'] if row.get("caption") and not is_pair(row) else []),
         f'<div class="{"alone" if has_sound(row, "a") and not is_pair(row) else "below"}">',
         *_sounds(row),
+        texts(row),
+        "</div></article>",
+    ]
+    return "\n".join(parts)
+
+
+def texts(row: Row, tag_at: Callable[[str], str] | None = None) -> str:
+    """Returns what is said about a row as an HTML `div`: captions by style, questions, events, tags, scores, overlaps.
+
+    Args:
+        row: a row of the schema as Python values.
+        tag_at: the address of all clips with a tag; None where there are no such pages.
+    """
+    tags = row.get("tags") or ()
+    parts = [
         '<div class="texts">',
         *_captions(row),
         *_questions(row),
         *_events(row),
-        *_chips("Tags", [_tag(tag) for tag in row.get("tags") or ()]),
-        *_chips("Scores", [_score(score) for score in row.get("scores") or ()]),
+        *_chips("Tags", [(_tag(tag), tag_at(tag["label"]) if tag_at and tag.get("label") else "") for tag in tags]),
+        *_chips("Scores", [(_score(score), "") for score in row.get("scores") or ()]),
         *_overlaps(row),
-        "</div></div></article>",
+        "</div>",
     ]
     return "\n".join(parts)
+
+
+def facts(row: Row) -> str:
+    """Returns what a row is in one line: its set, split, lengths, rate, domain and the licence of its sound."""
+    return " · ".join(filter(None, _facts(row)))
 
 
 def _facts(row: Row) -> Iterator[str]:
@@ -227,9 +247,11 @@ def _score(score: Row) -> str:
     return f"{score.get('name') or 'score'} {'–' if value is None else format(value, '.4g')}"
 
 
-def _chips(title: str, texts: Sequence[str]) -> Iterator[str]:
-    if texts:
-        yield f'<h3>{title}</h3><ul class="chips">{"".join(f"<li>{escape(text)}</li>" for text in texts)}</ul>'
+def _chips(title: str, chips: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yields texts and where they lead to, if anywhere."""
+    if chips:
+        linked = (f'<a href="{escape(at)}">{escape(text)}</a>' if at else escape(text) for text, at in chips)
+        yield f'<h3>{title}</h3><ul class="chips">{"".join(f"<li>{one}</li>" for one in linked)}</ul>'
 
 
 def _overlaps(row: Row) -> Iterator[str]:

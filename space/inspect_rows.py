@@ -105,14 +105,36 @@ def row_by_id(one: BuiltSet, id_: str) -> Row:
     )
 
 
-def places_of(one: BuiltSet) -> dict[str, int]:
+class Places(Mapping[str, int]):
+    """The place of every row by its id, looked up in one column: a million ids take some 50 MB and a few milliseconds.
+
+    Args:
+        ids: of all rows, in order.
+    """
+
+    def __init__(self, ids: pa.ChunkedArray) -> None:
+        self._ids = ids
+
+    def __getitem__(self, id_: str) -> int:
+        place: int = pc.index(self._ids, id_).as_py()
+        if place < 0:
+            raise KeyError(id_)
+        return place
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (id_.as_py() for id_ in self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+def places_of(one: BuiltSet) -> Places:
     """Returns the place of every row by its id, for `row_at`.
 
     Raises:
         InputError: a shard is missing or was cut.
     """
-    ids = (id_ for batch in one.batches(["id"], rows=_IDS_AT_ONCE) for id_ in batch["id"].to_pylist())
-    return {id_: place for place, id_ in enumerate(ids)}
+    return Places(pa.chunked_array([batch["id"] for batch in one.batches(["id"], rows=_IDS_AT_ONCE)], pa.string()))
 
 
 def row_at(one: BuiltSet, place: int) -> Row:

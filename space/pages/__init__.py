@@ -18,6 +18,7 @@ def add_routes(app: FastAPI, site: Site) -> None:
         admin,
         board,
         compare,
+        datasets,
         domains,
         methods,
         playground,
@@ -32,7 +33,7 @@ def add_routes(app: FastAPI, site: Site) -> None:
     )
     from .site import STATIC
 
-    reading = (board, domains, plots, samples, sounds, compare, system, published, methods, playground)
+    reading = (board, domains, plots, samples, sounds, compare, datasets, system, published, methods, playground)
     for page in (*reading, submit, submission, queue_page, admin):
         page.add_routes(app, site)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -10,7 +10,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -19,14 +19,15 @@ from markupsafe import Markup
 from ...dataset_scripts.built import BuiltSet, built_set, holds_sound
 from ...dataset_scripts.errors import InputError, RightsError, UnknownNameError
 from ...leaderboard.benchmark import Benchmark
-from ...leaderboard.hub import Hub
+from ...leaderboard.hub import Actor, Hub
 from ...leaderboard.kept import Kept
 from .. import player
 from ..api.answers import is_known, tag_of
 from ..inspect_rows import SIDES, Row, digest_of, places_of, row_at
+from .set_rights import rights_in
 from .site import Site, link, one_of, quoted, whole
 
-SETS_KEPT = 8  # an index of 100,000 rows takes some 20 MB
+SETS_KEPT = 8  # the ids of 1,000,000 rows take some 50 MB
 CLIPS_KEPT, CLIP_BYTES = 32, 8 * 2**20  # bigger ones are prepared anew whenever somebody asks
 ROWS_KEPT = 4  # a row is read for its sound, and again for its picture a moment later
 PICTURES_KEPT = 256
@@ -138,18 +139,28 @@ class Sounds:
         told = f"This hub has no sound of this clip{f'; upstream it is called {known}' if known and not is_link else ''}."
         return Clip(clip_id, (), where=(told,), links=(known,) if is_link else ())
 
-    def of_set(self, name: str, id_: str) -> Clip:
-        """Returns a row of a built set, `config` or `config/split`.
+    def of_set(self, name: str, id_: str, actor: Actor | None) -> Clip:
+        """Returns a row of a built set as somebody may see it; where its sound is not for him, `where` says why.
+
+        Args:
+            name: `config` or `config/split`.
+            id_: of the row.
+            actor: who asks; None for nobody.
 
         Raises:
             UnknownNameError: there is no such set or row, or it is of a benchmark with private references.
+            RightsError: its licence does not let everybody read it.
             InputError: the set was not built here.
         """
         found = self._open(name)
+        may = rights_in(self._hub, actor, found.one)
         if id_ in found.places:
             clip = self._clip(found, id_, f"/row-{{}}/{quoted(found.one.config)}", None)
-            if not is_private_set(self._hub, found.one.config, clip.row["split"]):
-                return clip
+            if clip.row["split"] in may.splits:
+                if may.texts:
+                    raise RightsError(may.texts)
+                upstream = tuple(_upstream(clip.row))
+                return replace(clip, parts=(), where=(may.sound,), links=upstream) if may.sound and clip.parts else clip
         raise UnknownNameError(f"row of {name}", id_, ())
 
     def are_here(self, benchmark: Benchmark) -> bool:
@@ -250,12 +261,6 @@ def sounds_of(app: FastAPI, hub: Hub) -> Sounds:
     return found
 
 
-def is_private_set(hub: Hub, config: str, split: str) -> bool:
-    """Tells whether a benchmark with private references is made from a split: then none of its rows may be shown."""
-    known = [*hub.benchmarks(), *hub.store.benchmarks()]
-    return any(one.is_private and (one.config, one.split) == (config, split) for one in known)
-
-
 def address_of(benchmark: Benchmark, clip_id: str) -> str:
     """Returns where the sound of a clip (of a pair: of its first one) is heard."""
     return link(f"/sounds/{quoted(benchmark.id)}/{quoted(clip_id)}", version=benchmark.version)
@@ -349,8 +354,8 @@ def add_routes(app: FastAPI, site: Site) -> None:
 
     @app.api_route("/row-sounds/{config}/{id_:path}", methods=["GET", "HEAD"], include_in_schema=False, response_model=None)
     def row_sound(request: Request, config: str, id_: str) -> Response:
-        return heard(request, sounds.of_set(config, id_))
+        return heard(request, sounds.of_set(config, id_, request.state.actor))
 
     @app.get("/row-pictures/{config}/{id_:path}.png", include_in_schema=False, response_model=None)
     def row_picture(request: Request, config: str, id_: str) -> Response:
-        return seen(request, sounds.of_set(config, id_))
+        return seen(request, sounds.of_set(config, id_, request.state.actor))
