@@ -104,7 +104,7 @@ def attach(app: FastAPI, settings: Settings) -> None:
         _set(answer, request, settings, UNDER_WAY, "", 0)
         return answer
 
-    @app.get("/logout", include_in_schema=False, response_model=None)
+    @app.post("/logout", include_in_schema=False, response_model=None)
     def leave(request: Request) -> Response:
         answer = RedirectResponse(local(request.query_params.get("_target_url", "")), 303)
         _set(answer, request, settings, SESSION, "", 0)

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 ENVELOPE_BYTES = 2**20  # the other parts of a form
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # what changes nothing; the page asks for the rest itself
-OPEN_TO_ALL = frozenset({"/api/v1/validate", "/mcp", "/submit"})
+OPEN_TO_ALL = frozenset({"/api/v1/validate", "/mcp", "/submit", "/logout"})
 FREE = frozenset({"/api/v1/healthz", "/api/v1/readyz"})
-# files of pages, and what counts its own requests
-NOT_OURS = ("/static/", "/playground", "/login/", "/logout")
+NOT_OURS = ("/static/",)  # files that anybody may have as often as he likes
 SAFETY = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from ...evaluators.metric import METRICS, Floats
 from ...leaderboard.benchmark import RETRIEVAL_METRICS, Benchmark, BenchmarkItems
 from ...leaderboard.boards.ranking import RETRIEVAL_TITLES, Board, BoardRow
-from ...leaderboard.hub import Comparison, Hub
+from ...leaderboard.hub import Actor, Comparison, Hub
 from ...leaderboard.scoring import is_mean
 from .board import choices, default_benchmark
 from .samples import MAX_CHOICES, MAX_TEXT, Explorer, Pool, Said, candidates, chosen, closed, explorer_of, mean_of, said, short
@@ -132,10 +132,10 @@ def add_routes(app: FastAPI, site: Site) -> None:
     @app.get("/compare", include_in_schema=False, response_model=None)
     def page(request: Request) -> Response:
         wanted = Wanted.of(request.query_params, default_benchmark(site.hub))
-        return site.page(request, "compare.html", **view(explorer, sounds, wanted))
+        return site.page(request, "compare.html", **view(explorer, sounds, wanted, request.state.actor))
 
 
-def view(explorer: Explorer, sounds: Sounds, wanted: Wanted) -> dict[str, Any]:
+def view(explorer: Explorer, sounds: Sounds, wanted: Wanted, actor: Actor | None) -> dict[str, Any]:
     """Returns what the template shows.
 
     Raises:
@@ -177,7 +177,8 @@ def view(explorer: Explorer, sounds: Sounds, wanted: Wanted) -> dict[str, Any]:
         return shown
     items = hub.items(benchmark)
     parts_of, parts = parts_table(explorer, board, items, rows, metric)
-    wins, losses = examples(explorer, sounds, board, items, (rows[0], rows[against]), metric)
+    is_heard = sounds.are_here(board.benchmark, actor)
+    wins, losses = examples(explorer, board, items, (rows[0], rows[against]), metric, is_heard)
     return {**shown, "parts_of": parts_of, "parts": parts, "wins": wins, "losses": losses}
 
 
@@ -280,11 +281,11 @@ def _part_rows(values: Mapping[str, Floats], sign: float) -> list[PartRow]:
 
 def examples(
     explorer: Explorer,
-    sounds: Sounds,
     board: Board,
     items: BenchmarkItems,
     pair: tuple[BoardRow, BoardRow],
     metric: str,
+    is_heard: bool,
 ) -> tuple[list[Example], list[Example]]:
     """Returns the items on which the first system is better by most, and those on which the second one is."""
     sign = 1.0 if is_higher_better(metric) else -1.0
@@ -296,7 +297,6 @@ def examples(
         order = np.argsort(lead, kind="stable")
         ends = {*order[:EXAMPLES].tolist(), *order[-EXAMPLES:].tolist()}
         leads += [(float(lead[place]), pool, place) for place in ends]
-    is_heard = sounds.are_here(board.benchmark)
 
     def example(lead: float, pool: Pool, place: int) -> Example:
         id_ = pool.ids[place]

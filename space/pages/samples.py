@@ -20,7 +20,7 @@ from ...evaluators.metric import METRICS, Floats
 from ...evaluators.tasks.groups import Group
 from ...leaderboard.benchmark import Benchmark, BenchmarkItems
 from ...leaderboard.boards.ranking import Board, BoardRow
-from ...leaderboard.hub import Hub
+from ...leaderboard.hub import Actor, Hub
 from ...leaderboard.kept import Kept
 from .board import choices, default_benchmark
 from .site import Site, link, one_of, whole
@@ -361,10 +361,10 @@ def add_routes(app: FastAPI, site: Site) -> None:
     @app.get("/samples", include_in_schema=False, response_model=None)
     def page(request: Request) -> Response:
         wanted = Wanted.of(request.query_params, default_benchmark(site.hub))
-        return site.page(request, "samples.html", **view(explorer, sounds, wanted))
+        return site.page(request, "samples.html", **view(explorer, sounds, wanted, request.state.actor))
 
 
-def view(explorer: Explorer, sounds: Sounds, wanted: Wanted) -> dict[str, Any]:
+def view(explorer: Explorer, sounds: Sounds, wanted: Wanted, actor: Actor | None) -> dict[str, Any]:
     """Returns what the template shows.
 
     Raises:
@@ -419,7 +419,7 @@ def view(explorer: Explorer, sounds: Sounds, wanted: Wanted) -> dict[str, Any]:
         "page_link": lambda number: link(
             "/samples", shown["state"], page=number, item=None if at is None else pool.ids[order[at]]
         ),
-        **(_chosen(explorer, sounds, board, items, pool, rows, order, at) if at is not None else {"item": None}),
+        **(_chosen(explorer, sounds, actor, board, items, pool, rows, order, at) if at is not None else {"item": None}),
     }
 
 
@@ -503,6 +503,7 @@ def said(explorer: Explorer, board: Board, pool: Pool, row: BoardRow, id_: str) 
 def _chosen(
     explorer: Explorer,
     sounds: Sounds,
+    actor: Actor | None,
     board: Board,
     items: BenchmarkItems,
     pool: Pool,
@@ -521,7 +522,7 @@ def _chosen(
         best[metric] = (max if is_higher_better(metric) else min)(found, default=None)
     return {
         "item": id_,
-        "clip": sounds.of_benchmark(board.benchmark, clip_id),
+        "clip": sounds.of_benchmark(board.benchmark, clip_id, actor),
         "domain": items.domains.get(clip_id, ""),
         "question": pool.questions.get(id_, ""),
         "references": pool.group.references[id_],
@@ -529,12 +530,10 @@ def _chosen(
         "best": best,
         "previous": pool.ids[order[at - 1]] if at else None,
         "following": pool.ids[order[at + 1]] if at + 1 < len(order) else None,
-        "following_sounds": _ahead(sounds, board.benchmark, items, pool, order, at),
+        "following_sounds": _ahead(items, pool, order, at) if sounds.are_here(board.benchmark, actor) else (),
     }
 
 
-def _ahead(sounds: Sounds, benchmark: Benchmark, items: BenchmarkItems, pool: Pool, order: Ints, at: int) -> tuple[str, ...]:
+def _ahead(items: BenchmarkItems, pool: Pool, order: Ints, at: int) -> tuple[str, ...]:
     """Returns the address of what is heard next, for browsers to get ready."""
-    if at + 1 >= len(order) or not sounds.are_here(benchmark):
-        return ()
-    return (address_of(benchmark, items.clip_of(pool.ids[order[at + 1]])),)
+    return tuple(address_of(items.benchmark, items.clip_of(pool.ids[place])) for place in order[at + 1 : at + 2])

@@ -120,8 +120,13 @@ class Sounds:
         self._pictures: Kept[tuple[str, str, str], bytes] = Kept(PICTURES_KEPT)
         self._opening, self._drawing = threading.Lock(), threading.Lock()
 
-    def of_benchmark(self, benchmark: Benchmark, clip_id: str) -> Clip:
-        """Returns a clip of a benchmark; one that is not here tells where it is.
+    def of_benchmark(self, benchmark: Benchmark, clip_id: str, actor: Actor | None) -> Clip:
+        """Returns a clip of a benchmark; one whose sound is not here, or not for everybody to hear, tells where it is.
+
+        Args:
+            benchmark: which one.
+            clip_id: one of its clips.
+            actor: who asks; None for nobody.
 
         Raises:
             RightsError: the references are private.
@@ -133,7 +138,8 @@ class Sounds:
         if clip_id not in items.clip_keys and clip_id not in items.references:
             raise UnknownNameError(f"clip of {benchmark.id}", clip_id, ())
         if found is not None and clip_id in found.places:
-            return self._clip(found, clip_id, f"/{{}}/{quoted(benchmark.id)}", benchmark.version)
+            clip = self._clip(found, clip_id, f"/{{}}/{quoted(benchmark.id)}", benchmark.version)
+            return _as_allowed(clip, rights_in(self._hub, actor, found.one).sound)
         known = items.sounds.get(clip_id, "")
         is_link = known.startswith("https://")
         told = f"This hub has no sound of this clip{f'; upstream it is called {known}' if known and not is_link else ''}."
@@ -159,18 +165,17 @@ class Sounds:
             if clip.row["split"] in may.splits:
                 if may.texts:
                     raise RightsError(may.texts)
-                upstream = tuple(_upstream(clip.row))
-                return replace(clip, parts=(), where=(may.sound,), links=upstream) if may.sound and clip.parts else clip
+                return _as_allowed(clip, may.sound)
         raise UnknownNameError(f"row of {name}", id_, ())
 
-    def are_here(self, benchmark: Benchmark) -> bool:
-        """Tells whether the set that a benchmark is made from was built here with sound.
+    def are_here(self, benchmark: Benchmark, actor: Actor | None) -> bool:
+        """Tells whether the set that a benchmark is made from was built here with sound that somebody may hear.
 
         Raises:
             RightsError: the references are private.
         """
         found = self._set_of(benchmark)
-        return found is not None and found.has_sound
+        return found is not None and found.has_sound and not rights_in(self._hub, actor, found.one).sound
 
     def picture(self, clip: Clip, side: str) -> bytes:
         """Returns the spectrogram of a side as PNG.
@@ -304,6 +309,11 @@ def _sent(request: Request, content: bytes, status: int, headers: dict[str, str]
     return Response(content, status, headers, media_type)
 
 
+def _as_allowed(clip: Clip, forbidden: str) -> Clip:
+    """Returns a clip without its sound where a licence forbids to play it to whoever asks, and the reason."""
+    return replace(clip, parts=(), where=(forbidden,), links=tuple(_upstream(clip.row))) if forbidden and clip.parts else clip
+
+
 def _told(text: str) -> str:
     """Returns what is said of a sound as visitors should know it: the folders of this machine are nobody's business."""
     return _FOLDERS.sub("", text).replace("The row holds no sound", "The sound is not on this hub")
@@ -327,7 +337,7 @@ def add_routes(app: FastAPI, site: Site) -> None:
 
     def of_benchmark(request: Request, benchmark_id: str, clip_id: str) -> Clip:
         version = whole(request.query_params, "version", 0, 0, 10**6) or None
-        return sounds.of_benchmark(hub.benchmark(benchmark_id, version), clip_id)
+        return sounds.of_benchmark(hub.benchmark(benchmark_id, version), clip_id, request.state.actor)
 
     def heard(request: Request, clip: Clip) -> Response:
         side = one_of(request.query_params, "side", SIDES, "a")

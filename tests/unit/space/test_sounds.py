@@ -10,7 +10,7 @@ from unified_audiocaps.dataset_scripts.build import build
 from unified_audiocaps.dataset_scripts.errors import RightsError, UnknownNameError
 from unified_audiocaps.dataset_scripts.settings import Settings
 from unified_audiocaps.dataset_scripts.sound.samples import read
-from unified_audiocaps.leaderboard.hub import Hub
+from unified_audiocaps.leaderboard.hub import LOCAL, Actor, Hub
 from unified_audiocaps.leaderboard.storage.store import ResultStore
 from unified_audiocaps.space.pages import sounds as module
 from unified_audiocaps.space.pages.set_rights import is_private_set
@@ -155,7 +155,7 @@ def test_a_sound_that_is_elsewhere_is_told_and_never_fetched(odd, tmp_path):
     hub = odd(rows)
     find = Sounds(hub)
     tube, web, bad, gone = (
-        find.of_benchmark(hub.benchmark("odd"), f"odd/train/{name}") for name in ("tube", "web", "bad", "gone")
+        find.of_benchmark(hub.benchmark("odd"), f"odd/train/{name}", LOCAL) for name in ("tube", "web", "bad", "gone")
     )
     assert tube.links == ("https://www.youtube.com/watch?v=abcdefghij1&t=30s",)
     assert tube.where == ("The sound is not on this hub (upstream: youtube abcdefghij1, from 30 s).",)
@@ -163,13 +163,13 @@ def test_a_sound_that_is_elsewhere_is_told_and_never_fetched(odd, tmp_path):
     assert "'x.wav' cannot be read" in gone.parts[0].note and "secret-place" not in gone.parts[0].note
     client = pages_of(hub)
     assert [client.get(f"/sounds/odd/odd%2Ftrain%2F{name}").status_code for name in ("tube", "web", "gone")] == [404] * 3
-    assert not find.are_here(hub.benchmark("odd"))
+    assert not find.are_here(hub.benchmark("odd"), LOCAL)
 
 
 def test_names_that_would_be_markup_are_text(odd):
     bad = """a"><script>alert('1')</script>&?#"""
     hub = odd([row(bad, audio=cell(tone(300, 0.5)))])
-    (part,) = Sounds(hub).of_benchmark(hub.benchmark("odd"), f"odd/train/{bad}").parts
+    (part,) = Sounds(hub).of_benchmark(hub.benchmark("odd"), f"odd/train/{bad}", LOCAL).parts
     assert "<script" not in part.figure and "&lt;script&gt;" in part.figure
     client = pages_of(hub)
     assert client.get(part.address).status_code == 200
@@ -188,7 +188,7 @@ def test_nothing_is_heard_of_a_benchmark_with_private_references(odd):
     assert there == nowhere
     assert is_private_set(hub, "odd", "train") and not is_private_set(hub, "odd", "test")
     find = Sounds(hub)
-    for ask in (find.are_here, lambda one: find.of_benchmark(one, "odd/train/a")):
+    for ask in (lambda one: find.are_here(one, LOCAL), lambda one: find.of_benchmark(one, "odd/train/a", LOCAL)):
         with pytest.raises(RightsError, match="references of secret are private"):
             ask(hub.benchmark("secret"))
 
@@ -215,20 +215,20 @@ def test_sets_are_indexed_once_and_clips_kept_within_bounds(odd, monkeypatch):
     counted("row_at")
     find, benchmark = Sounds(hub), hub.benchmark("odd")
     for name in "aabcc":
-        find.of_benchmark(benchmark, f"odd/train/{name}")
+        find.of_benchmark(benchmark, f"odd/train/{name}", LOCAL)
     assert calls == {"places_of": 1, "row_at": 3}
-    find.of_benchmark(benchmark, "odd/train/a")  # made room for others
+    find.of_benchmark(benchmark, "odd/train/a", LOCAL)  # made room for others
     assert calls["row_at"] == 4
     monkeypatch.setattr(module, "CLIP_BYTES", 10)
     for _ in "12":
-        find.of_benchmark(benchmark, "odd/train/b")  # too big to keep
+        find.of_benchmark(benchmark, "odd/train/b", LOCAL)  # too big to keep
     assert calls["row_at"] == 6
 
 
 def test_a_set_that_is_built_again_is_read_again(odd, built, tmp_path):
     hub = odd([row("a", audio=cell(tone(300, 0.2)))])
     find, benchmark = Sounds(hub), hub.benchmark("odd")
-    first = find.of_benchmark(benchmark, "odd/train/a").parts[0]
+    first = find.of_benchmark(benchmark, "odd/train/a", LOCAL).parts[0]
     folder = hub.data / "data" / "odd"
     (folder / "manifest.json").unlink()
     (folder / "train.parquet").unlink()
@@ -237,7 +237,19 @@ def test_a_set_that_is_built_again_is_read_again(odd, built, tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["splits"]["train"]["shards"][0]["sha256"] = "1" * 64
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    second = find.of_benchmark(benchmark, "odd/train/a").parts[0]
+    second = find.of_benchmark(benchmark, "odd/train/a", LOCAL).parts[0]
     assert first.tag != second.tag and not np.array_equal(read(first.content).samples, read(second.content).samples)
     with pytest.raises(UnknownNameError, match="clip of odd"):
-        find.of_benchmark(benchmark, "odd/train/0")  # no item of the benchmark, whatever is built now
+        find.of_benchmark(benchmark, "odd/train/0", LOCAL)  # no item of the benchmark, whatever is built now
+
+
+def test_sound_that_may_not_be_played_to_everybody_is_for_admins(odd):
+    """Nobody says what of this set may be published, so that a hub with accounts keeps its sound to itself."""
+    hub = odd([row("a", audio=cell(tone(300, 0.5)))])
+    everybody, find = Actor("anna"), Sounds(hub)
+    benchmark = hub.benchmark("odd")
+    assert find.are_here(benchmark, LOCAL) and not find.are_here(benchmark, everybody)
+    clip = find.of_benchmark(benchmark, "odd/train/a", everybody)
+    assert not clip.parts and "may be published" in clip.where[0]
+    assert find.of_benchmark(benchmark, "odd/train/a", LOCAL).parts
+    hub.store.close()
