@@ -43,10 +43,11 @@ def client_of(hub: Hub, host: str = "http://localhost") -> TestClient:
 
 
 @contextmanager
-def running(hub: Hub) -> Iterator[str]:
-    """Runs the API over a hub in a server as `uac serve` does, and gives its address."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    add_routes(app, hub)
+def running(hub: Hub, app: FastAPI | None = None) -> Iterator[str]:
+    """Runs an application, by default the API over a hub, in a server as `uac serve` does, and gives its address."""
+    if app is None:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+        add_routes(app, hub)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

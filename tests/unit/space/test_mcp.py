@@ -3,23 +3,17 @@
 import asyncio
 import json
 import logging
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from mcp import Client
 from starlette.responses import PlainTextResponse
 from unified_audiocaps.space.api import add_routes
-from unified_audiocaps.space.app import SERVER
 from unified_audiocaps.space.mcp_server import CHEAP, MAX_BODY_BYTES, MAX_CAPTION_CHARACTERS, add_mcp
 
-from .served import IDS, SENTINEL, bearer, make_hub, predictions, publish, score
+from .served import IDS, SENTINEL, bearer, make_hub, predictions, publish, running, score
 
 TOOLS = {
     "list_benchmarks",
@@ -43,24 +37,6 @@ def app_of(hub) -> FastAPI:
     return app
 
 
-@contextmanager
-def running(hub) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app_of(hub), host="127.0.0.1", port=port, **SERVER))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{port}/mcp"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        assert not thread.is_alive(), "the server does not end"
-
-
 @pytest.fixture
 def hub(tmp_path):
     return make_hub(tmp_path)
@@ -68,8 +44,8 @@ def hub(tmp_path):
 
 @pytest.fixture
 def url(hub) -> Iterator[str]:
-    with running(hub) as address:
-        yield address
+    with running(hub, app_of(hub)) as address:
+        yield f"{address}/mcp"
 
 
 def call(url: str, tool: str, mode: str = "auto", **arguments):
