@@ -131,6 +131,19 @@ def test_a_bad_file_is_explained_put_right_sent_scored_shown_and_taken_back(hub,
     page.goto(f"{hub.url}/queue")
     expect(page.locator("#queue tbody tr").first).to_contain_text("From the browser")
 
+    # heard, compared with another one, and taken along
+    page.goto(f"{hub.url}/submissions/{id_}")
+    page.get_by_role("link", name="Listen to its captions").click()
+    expect(page.locator("#captions")).to_contain_text("From the browser")
+    page.locator("#player").evaluate("one => one.play()")
+    wait_for(lambda: page.locator("#player").evaluate("one => one.currentTime") > 0.2, "the sound to go on")
+    page.goto(f"{hub.url}/compare?benchmark=sample&systems=From+the+browser&systems=attentive-listener")
+    expect(page.locator("main")).to_contain_text("attentive-listener is better")
+    page.goto(f"{hub.url}/?benchmark=sample")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert "From the browser" in Path(download.value.path()).read_text(encoding="utf-8")
+
     page.goto(f"{hub.url}/submissions/{id_}")
     page.get_by_text("Take it back").first.click()
     page.get_by_role("button", name="Yes, take it back").click()
