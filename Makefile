@@ -21,9 +21,9 @@ run: export UAC_DATA ?= unified-audiocaps
 run: export UAC_DB ?= sqlite:///unified-audiocaps-hub/hub.db
 run: $(VENV)/.space
 	$(UAC) build sample
-	$(UAC) submit space/examples/attentive-listener.jsonl --benchmark sample --system "Attentive listener"
-	$(UAC) submit space/examples/tag-template.jsonl --benchmark sample --system "Tag template"
-	$(UAC) submit space/examples/one-caption-for-all.jsonl --benchmark sample --system "One caption for all"
+	$(UAC) submit space/examples/attentive-listener.jsonl --benchmark sample --system "Attentive listener" --training-data none
+	$(UAC) submit space/examples/tag-template.jsonl --benchmark sample --system "Tag template" --training-data none
+	$(UAC) submit space/examples/one-caption-for-all.jsonl --benchmark sample --system "One caption for all" --training-data none
 	$(UAC) work --once
 	@echo "The hub is at http://$(HOST):$(PORT) (Ctrl-C ends it)."
 	$(UAC) serve --host $(HOST) --port $(PORT)
