@@ -4,13 +4,27 @@
 const STEPS = { j: "next", ArrowRight: "next", k: "previous", ArrowLeft: "previous" };
 let goesOn = false;
 
+// keys without Ctrl get in the way of who speaks to the machine: they can be turned off, and stay so
+const areOn = () => { try { return localStorage.getItem("keys") !== "off"; } catch { return true; } };
+function label() {
+  const button = document.getElementById("keys");
+  if (!button) return;
+  button.hidden = false;
+  button.textContent = areOn() ? "Turn keys off" : "Turn keys on";
+}
+document.addEventListener("click", (event) => {
+  if (event.target.id !== "keys") return;
+  try { localStorage.setItem("keys", areOn() ? "off" : "on"); } catch { /* a private window forgets it */ }
+  label();
+});
+
 function isBusy(target) {
   // keys mean something else where one types, chooses, or moves in a player or a table
   return target.closest?.("input, select, textarea, audio, [contenteditable], .scroll[tabindex]");
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented || isBusy(event.target)) return;
+  if (!areOn() || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented || isBusy(event.target)) return;
   const player = document.getElementById("player");
   if (event.key === "p" && player) {
     if (player.paused) player.play();
@@ -27,6 +41,7 @@ document.addEventListener("click", (event) => {
 }, true);
 
 function arrived() {
+  label();
   const here = document.querySelector("#clips [aria-current]");
   const list = document.getElementById("clips");
   if (here && list) {

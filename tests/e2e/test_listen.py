@@ -67,6 +67,18 @@ def test_keys_go_along_the_list_and_the_address_restores_the_clip(hub, page, chr
     page.get_by_role("heading", name=order[2], exact=True).wait_for()
 
 
+def test_keys_can_be_turned_off(hub, page):
+    order = order_of(hub)
+    page.goto(f"{hub.url}/samples?benchmark=sample")
+    page.get_by_role("button", name="Turn keys off").click()
+    page.reload()
+    page.keyboard.press("j")
+    page.get_by_role("button", name="Turn keys on").click()
+    page.get_by_role("heading", name=order[0], exact=True).wait_for()  # the key did nothing
+    page.locator("body").press("j")
+    page.get_by_role("heading", name=order[1], exact=True).wait_for()
+
+
 def test_keys_are_letters_where_one_types(hub, page):
     page.goto(f"{hub.url}/samples?benchmark=sample")
     page.locator("#search").press_sequentially("thunder")
