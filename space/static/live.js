@@ -1,10 +1,13 @@
 // A page's state is its address. A form or link marked data-live asks the server for the page that it leads to, and puts that
 // page's content in the place of this one's: nothing else changes, and without scripts the same form and link still work.
-// data-live="submit": not before the form is sent. data-follow: the content follows what happens on the hub.
+// data-live="submit": not before the form is sent. data-follow: the content follows what happens on the hub. data-again: what is
+// under way is no event, and is looked at again and again, for as long as the page says so.
 
 const PATIENCE_MS = 120; // between two letters that somebody types
 const QUIET_MS = 700; // after an event of the hub
-let asked = null;
+const AGAIN_MS = 1500; // between two looks at what is under way
+let asked = null; // the page that is being fetched
+let typing = 0;
 
 async function show(address, { push = false, keep = true } = {}) {
   asked?.abort();
@@ -19,7 +22,10 @@ async function show(address, { push = false, keep = true } = {}) {
     if (error.name !== "AbortError") location.assign(address);
     return;
   } finally {
-    if (asked === mine) main.removeAttribute("aria-busy");
+    if (asked === mine) {
+      main.removeAttribute("aria-busy");
+      asked = null;
+    }
   }
   const page = new DOMParser().parseFromString(text, "text/html");
   const fresh = page.getElementById("main");
@@ -70,18 +76,21 @@ function addressOf(form) {
   return form.getAttribute("action") + (text ? `?${text}` : "");
 }
 
-let typing = 0;
 document.addEventListener("input", (event) => {
   const form = event.target.closest?.('form[data-live]:not([data-live="submit"])');
   if (!form) return;
   clearTimeout(typing);
   const isText = event.target.matches("input[type=search], input[type=text], input[type=number], textarea");
-  typing = setTimeout(() => show(addressOf(form)), isText ? PATIENCE_MS : 0);
+  typing = setTimeout(() => {
+    typing = 0;
+    show(addressOf(form));
+  }, isText ? PATIENCE_MS : 0);
 });
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("form[data-live]")) return;
   event.preventDefault();
   clearTimeout(typing);
+  typing = 0;
   show(addressOf(event.target), { push: true });
 });
 document.addEventListener("click", (event) => {
@@ -96,6 +105,18 @@ addEventListener("popstate", () => show(location.href));
 
 let stream = null;
 let waiting = 0;
+
+// what somebody has just asked for goes first
+function refresh() {
+  clearTimeout(waiting);
+  if (asked || typing) waiting = setTimeout(refresh, QUIET_MS);
+  else show(location.href);
+}
+
+setInterval(() => {
+  if (document.querySelector("[data-again]") && !document.hidden) refresh();
+}, AGAIN_MS);
+
 function follow() {
   const isWanted = Boolean(document.querySelector("[data-follow]")) && !document.hidden;
   if (!isWanted) {
@@ -110,7 +131,7 @@ function follow() {
   for (const kind of kinds.split(" ")) {
     stream.addEventListener(kind, () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => show(location.href), QUIET_MS);
+      waiting = setTimeout(refresh, QUIET_MS);
     });
   }
 }
@@ -118,7 +139,7 @@ document.addEventListener("page-shown", follow);
 document.addEventListener("visibilitychange", follow);
 follow();
 
-// data-href: a choice that leads somewhere; data-copy: a button that copies a text
+// data-copy: a button that copies a text
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("button[data-copy]");
   if (!button) return;
