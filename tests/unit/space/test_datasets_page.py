@@ -469,7 +469,11 @@ def test_private_references_are_no_rows_to_look_at(asked):
     waves = "Waves roll onto a beach and run back into the sea."
     assert waves not in hits(Shown(client.get("/datasets/sample?q=waves+roll", headers=headers).text))
     assert not page.all("select", id="split"), "one split is left"
-    for address in ("datasets/sample?row=sample/test/waves", "row-sounds/sample/sample%2Ftest%2Fwaves"):
+    for address in (
+        "datasets/sample?row=sample/test/waves",
+        "row-sounds/sample/sample%2Ftest%2Fwaves",
+        "row-pictures/sample/sample%2Ftest%2Fwaves.png",
+    ):
         assert client.get(f"/{address}").status_code == 404
     assert client.get("/row-sounds/sample/sample%2Ftest%2Fwaves", headers=CHIEF).status_code == 200
     assert waves in hits(Shown(client.get("/datasets/sample?q=waves+roll", headers=CHIEF).text))
