@@ -195,5 +195,5 @@ def test_private_references_leave_whole_scores(small):
 
 
 def test_boards_that_are_not_there(client):
-    assert "no benchmark is called" in shown(client, "/compare?benchmark=quokka", 404).text
+    assert "No benchmark is called" in shown(client, "/compare?benchmark=quokka", 404).text
     assert "There are not two" in shown(client, "/compare?benchmark=clotho-retrieval").text

@@ -132,7 +132,7 @@ def test_domains_of_private_references_stay_private(tmp_path):
 def test_unknown_metrics_are_said(client):
     for path in ("/plots", "/domains"):
         assert (
-            "no metric of this benchmark is called 'nope'" in shown(client, f"{path}?benchmark=sample&by=nope", status=404).text
+            "No metric of this benchmark is called 'nope'" in shown(client, f"{path}?benchmark=sample&by=nope", status=404).text
         )
 
 

@@ -122,8 +122,8 @@ def test_what_no_page_knows_is_as_usual(client, query):
 
 
 def test_items_and_benchmarks_that_are_not_there(client):
-    assert "no item of sample is called" in shown(client, "/samples?benchmark=sample&item=quokka", 404).text
-    assert "no benchmark is called" in shown(client, "/samples?benchmark=quokka", 404).text
+    assert "No item of sample is called" in shown(client, "/samples?benchmark=sample&item=quokka", 404).text
+    assert "No benchmark is called" in shown(client, "/samples?benchmark=quokka", 404).text
     by_file = shown(client, "/samples?benchmark=sample&item=waves.flac")  # as people know it
     assert by_file.one("h2").text == "sample/test/waves"
 
