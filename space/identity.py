@@ -134,6 +134,18 @@ class Identity:
         return None if is_over or not isinstance(name, str) or not _NAME.fullmatch(name) else name
 
 
+def who(request: HTTPConnection) -> Actor:
+    """Returns who asks, as the gate has noted.
+
+    Raises:
+        SignInError: nobody is signed in.
+    """
+    actor: Actor | None = getattr(request.state, "actor", None)
+    if actor is None:
+        raise SignInError(NOBODY)
+    return actor
+
+
 def check_sender(headers: Headers, settings: Settings) -> None:
     """Lets a request change something only where a browser was not sent by another site.
 

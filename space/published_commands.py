@@ -13,8 +13,6 @@ from .console import AsJson, print_json, say, table
 if TYPE_CHECKING:
     from ..leaderboard.boards.published import PublishedTable, ReportedResult
 
-FLAGS = ("mismatch", "suspect")
-
 
 def register(app: typer.Typer) -> None:
     """Adds the command to `uac`."""

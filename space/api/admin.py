@@ -8,10 +8,11 @@ from fastapi import Body, FastAPI, Request, Response
 
 from ...leaderboard.hub import Hub, require_admin
 from ...leaderboard.submission import Submission
+from ..identity import who
 from .answers import as_json
 from .errors import refusals
 from .models import CountAnswer
-from .submissions import SIGNED_IN, who
+from .submissions import SIGNED_IN
 from .telling import Telling
 
 Reason = Annotated[str, Body(embed=True, max_length=500, description="Why, for the log.")]

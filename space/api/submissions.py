@@ -11,9 +11,9 @@ from fastapi.security import HTTPBearer
 
 from ...dataset_scripts.errors import InputError, RightsError, UnknownNameError
 from ...leaderboard.boards.csv_text import problems_csv
-from ...leaderboard.hub import Actor, Hub
+from ...leaderboard.hub import Hub
 from ...leaderboard.submission import STATES
-from ..identity import NOBODY, SignInError
+from ..identity import who
 from .answers import cursor, dumps, parts_of, tagged
 from .errors import refusals, tagged_refusals
 from .models import SubmissionAnswer, SubmissionsAnswer
@@ -26,18 +26,6 @@ _PARQUET = {"content": {PARQUET: {"schema": {"type": "string", "format": "binary
 # for the schema: the gate has looked at the token already
 SIGNED_IN = Security(HTTPBearer(auto_error=False, description="A personal access token of Hugging Face."))
 Name = Annotated[str | None, Query(max_length=200)]
-
-
-def who(request: Request) -> Actor:
-    """Returns who asks.
-
-    Raises:
-        SignInError: nobody is signed in.
-    """
-    actor: Actor | None = request.state.actor
-    if actor is None:
-        raise SignInError(NOBODY)
-    return actor
 
 
 def add_routes(app: FastAPI, hub: Hub) -> None:

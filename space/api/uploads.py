@@ -20,10 +20,11 @@ from ...leaderboard.hub import Hub
 from ...leaderboard.intake.bounded import ending_of
 from ...leaderboard.intake.validation import ValidationReport
 from ...leaderboard.submission import Submission, System
+from ..identity import who
 from .answers import as_json
 from .errors import MalformedError, error_answer, refusals, require_open
 from .models import AcceptedAnswer, RejectedAnswer, ReportAnswer
-from .submissions import SIGNED_IN, who
+from .submissions import SIGNED_IN
 from .telling import Telling
 
 AT_ONCE = 4  # each may hold a file's worth of memory

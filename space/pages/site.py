@@ -25,7 +25,7 @@ from ...evaluators.metric import package_version
 from ...leaderboard.boards.exports import ranks_shown, shown
 from ...leaderboard.hub import Actor, Hub
 from ..api.telling import Telling
-from ..identity import NOBODY, Identity, SignInError
+from ..identity import Identity, who
 
 if TYPE_CHECKING:
     import jinja2
@@ -186,18 +186,6 @@ def size(number: float | None) -> str:
         if number >= limit:
             return f"{number / limit:.3g}{unit}"
     return f"{number:g}"
-
-
-def who(request: Request) -> Actor:
-    """Returns who asks.
-
-    Raises:
-        SignInError: nobody is signed in.
-    """
-    actor: Actor | None = getattr(request.state, "actor", None)
-    if actor is None:
-        raise SignInError(NOBODY)
-    return actor
 
 
 def require_admin_page(request: Request) -> Actor:

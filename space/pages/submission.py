@@ -20,8 +20,9 @@ from ...leaderboard.boards.ranking import RETRIEVAL_TITLES
 from ...leaderboard.hub import Actor, Hub
 from ...leaderboard.storage.records import ResultRow
 from ...leaderboard.submission import UNFINISHED, Submission, System
+from ..identity import who
 from .board import OVERLAPS
-from .site import Site, who
+from .site import Site
 
 MAX_FORM_BYTES = 16 * 2**10
 # what went well so far, in order; a submission stands on one of them

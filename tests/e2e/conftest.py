@@ -29,6 +29,7 @@ CHROMIUM_OPTIONS = [
     "--disable-sync",
 ]
 EXAMPLES = ROOT / "space" / "examples"
+PATIENCE_MS = 30_000
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,19 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A page of a desk; fails where its scripts do, or where a part of it cannot be loaded."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("console", lambda message: failures.append(message.text) if message.type == "error" else None)
+    yield page
+    page.close()
+    assert not failures
 
 
 def python(code: str, variables: dict[str, str], folder: Path) -> object:

@@ -7,19 +7,6 @@ import pytest
 from .conftest import wait_for
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 30_000
-
-
-@pytest.fixture
-def page(chromium):
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(PATIENCE_MS)
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    page.on("console", lambda message: failures.append(message.text) if message.type == "error" else None)
-    yield page
-    page.close()
-    assert not failures
 
 
 def test_who_types_finds_opens_hears_and_goes_back(hub, page):
